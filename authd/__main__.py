@@ -1,0 +1,5 @@
+"""`python -m authd` is the `authd` command."""
+
+from authd.cli import main
+
+main()

@@ -1,0 +1,188 @@
+"""Every setting of authd with its default, as frozen dataclasses: a section of authd.conf each.
+
+A field's metadata (see `setting`) carries its description, how a value is read, and the environment names
+that set it. How files and the environment are read is in `loader.py`; what a value may look like in `values.py`.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from authd.config import values
+from authd.config.values import Endpoint, Mapping, Network
+
+
+def setting(read: values.Reader, default: Any, help: str, *, env: tuple[str, ...] = (), secret: bool = False) -> Any:
+    """A field of a section: how its value is read, its default, what it is for, and which environment names set it."""
+    return field(default=default, metadata={"read": read, "help": help, "env": env, "secret": secret})
+
+
+@dataclass(frozen=True)
+class HttpSettings:
+    """The web listener. Serve TLS here, or plain HTTP on loopback behind a proxy named in trusted_proxies."""
+
+    listen: Endpoint = setting(values.endpoint, Endpoint("127.0.0.1", 8080), "address and port")
+    public_url: str = setting(values.public_url, "http://localhost:8080", "what people type; https unless it is loopback")
+    tls_certificate: Path | None = setting(values.path, None, "PEM file with the certificate and its chain")
+    tls_key: Path | None = setting(values.path, None, "PEM file with the private key")
+    trusted_proxies: tuple[Network, ...] = setting(
+        values.networks, (), "networks whose X-Forwarded-For, -Proto and -Host are believed")
+    reuse_port: bool = setting(values.boolean, False, "let several authd processes share the port")
+    max_body: int = setting(values.size, 65536, "largest request body in bytes")
+    shutdown_grace: float = setting(values.seconds, 10.0, "seconds that running work gets when authd stops; 20 at most")
+    cors_origins: tuple[str, ...] = setting(
+        values.strings, (), "origins that may read the OAuth endpoints from scripts", env=("CORS_ORIGIN_WHITELIST",))
+
+
+@dataclass(frozen=True)
+class DatabaseSettings:
+    """PostgreSQL: a URL, or nothing and authd runs one of its own in `embedded`."""
+
+    url: str = setting(values.database_url, "", "libpq URL, for example postgresql://authd@db/authd?sslmode=verify-full",
+                       env=("DATABASE_URL",), secret=True)
+    embedded: Path = setting(values.path, Path("authd-data"), "folder of the embedded PostgreSQL (without a url)")
+    parent_role: str = setting(values.role, "", "role that every connection acts as", env=("DATABASE_PARENTROLE",))
+    pool_size: int = setting(values.integer(2, 200), 20, "connections at most")
+    statement_timeout: float = setting(values.seconds, 10.0, "seconds after which a statement is given up")
+    migrate_on_start: bool | None = setting(
+        values.optional_boolean, None, "apply migrations at start (default: with the embedded PostgreSQL only)")
+
+
+@dataclass(frozen=True)
+class SecretsSettings:
+    """Encryption of private keys in the database."""
+
+    key_file: Path | None = setting(values.path, None, "file with 32 bytes, raw or base64, that encrypt private keys")
+
+
+@dataclass(frozen=True)
+class PasswordSettings:
+    """How passwords are hashed and how much work is admitted."""
+
+    scheme: str = setting(values.choice("yescrypt", "sha512crypt"), "yescrypt", "for new hashes")
+    threads: int = setting(values.integer(1, 64), 2, "threads that hash")
+    queue: int = setting(values.integer(1, 10000), 256, "checks that may wait; beyond it callers are told to come back")
+    cache_seconds: float = setting(values.seconds, 60.0, "how long a successful check is remembered; 0 turns it off")
+    refusal_ms: int | None = setting(
+        values.optional_milliseconds, None, "milliseconds before a refusal is sent (default: measured, 500 at most)")
+
+
+@dataclass(frozen=True)
+class ThrottleSettings:
+    """Failed logins: what is free, and how long the wait grows."""
+
+    account_failures: int = setting(values.integer(1, 1000), 10, "failures of an account that are free")
+    address_failures: int = setting(values.integer(1, 100000), 20, "failures from an address that are free")
+    window: float = setting(values.seconds, 900.0, "seconds for which a failure counts")
+    longest_wait: float = setting(values.seconds, 900.0, "seconds that a wait is at most")
+    trusted: tuple[Network, ...] = setting(
+        values.networks, (), "networks whose failures do not count against their address")
+
+
+@dataclass(frozen=True)
+class SessionSettings:
+    """How long somebody stays signed in."""
+
+    idle: float = setting(values.seconds, 86400.0, "seconds without a request after which a session ends")
+    lifetime: float = setting(values.seconds, 1209600.0, "seconds after which a session ends in any case")
+    remember_device: float = setting(values.seconds, 31536000.0, "seconds for which a remembered device is known")
+
+
+@dataclass(frozen=True)
+class CheckpasswordSettings:
+    """The /checkpassword/ endpoint."""
+
+    lookup_clients: tuple[Network, ...] = setting(
+        values.networks,
+        values.networks(["127.0.0.0/8", "::1", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"]),
+        "networks that may look up a name without its password")
+
+
+@dataclass(frozen=True)
+class JwtSettings:
+    """Keys and certificates for JSON web tokens."""
+
+    cert_days_valid: int = setting(values.integer(1, 36500), 3650, "days that an exported certificate is valid",
+                                   env=("JWT_CERT_DAYS_VALID",))
+
+
+@dataclass(frozen=True)
+class OauthSettings:
+    """Lifetimes of what the OAuth2 endpoints hand out, in seconds."""
+
+    code_seconds: float = setting(values.seconds, 60.0, "an authorization code")
+    access_token_seconds: float = setting(values.seconds, 3600.0, "an access token")
+    id_token_seconds: float = setting(values.seconds, 3600.0, "an id_token")
+    refresh_token_seconds: float = setting(values.seconds, 7776000.0, "a refresh token that is not used")
+    refresh_grace_seconds: float = setting(values.seconds, 10.0, "a rotated refresh token, for a client that lost the answer")
+
+
+@dataclass(frozen=True)
+class SmtpSettings:
+    """Limits that hold for every SMTP listener."""
+
+    hostname: str = setting(values.hostname, "", "our name in greetings and Received (default: the machine's)")
+    max_message_size: int = setting(values.size, 52428800, "largest message in bytes")
+    max_recipients: int = setting(values.integer(1, 100000), 1000, "recipients of one message")
+    max_command_line: int = setting(values.integer(512, 65536), 2048, "bytes of a command with its CRLF")
+    max_bad_commands: int = setting(values.integer(1, 1000), 20, "bad commands before the connection is closed")
+    max_received: int = setting(values.integer(10, 1000), 100, "Received headers that are taken for a loop beyond")
+    idle_timeout: float = setting(values.seconds, 300.0, "seconds without a byte from the client")
+    transaction_timeout: float = setting(values.seconds, 900.0, "seconds for a whole transaction")
+    max_connections: int = setting(values.integer(1, 100000), 256, "connections in all")
+    max_connections_per_address: int = setting(values.integer(1, 100000), 20, "connections of one address")
+    allow_clients: tuple[Network, ...] = setting(values.networks, (), "networks that are exempt from the limit per address")
+    connect_timeout: float = setting(values.seconds, 10.0, "seconds to connect to a downstream")
+    reply_timeout: float = setting(values.seconds, 60.0, "seconds for a downstream's reply")
+    data_timeout: float = setting(values.seconds, 240.0, "seconds for a downstream's reply to the end of data")
+    strict_8bit: bool = setting(
+        values.boolean, False, "refuse 8-bit content (554 5.6.3) where the downstream does not offer 8BITMIME")
+    normalise_bare_lf: bool = setting(
+        values.boolean, False, "turn a bare LF into CRLF instead of refusing the message")
+
+
+@dataclass(frozen=True)
+class SignerSettings:
+    """dkimsigner: what arrives at a mapping's input leaves, signed, for its output."""
+
+    enabled: bool = setting(values.boolean, True, "listen at all")
+    mappings: tuple[Mapping, ...] = setting(
+        values.mappings, (Mapping(Endpoint("127.0.0.1", 10036), Endpoint("127.0.0.1", 10035)),),
+        "list of { in = HOST:PORT, out = HOST:PORT, originated = false }", env=("DKIMSIGNER_NETWORK_MAPPING",))
+    signature_lifetime: float | None = setting(values.optional_seconds, None, "seconds until x= of a signature; none without it")
+
+
+@dataclass(frozen=True)
+class LogSettings:
+    """Log lines go to standard error."""
+
+    level: str = setting(values.choice("debug", "info", "warning", "error"), "info", "least severity that is written")
+    format: str = setting(values.choice("text", "json", "cee"), "text", "text, json, or json behind @cee:")
+
+
+@dataclass(frozen=True)
+class BrandingSettings:
+    """What people see."""
+
+    name: str = setting(values.text(80), "authd", "name of the site", env=("AUTHSERVER_ENTITY_NAME",))
+    accent: str = setting(values.colour, "#1d5fa8", "accent colour, #rrggbb, readable on white (contrast 4.5)")
+    footer_links: tuple[str, ...] = setting(values.strings, (), "links in the footer, each \"Text https://…\"")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The whole configuration; `source` names the file it came from."""
+
+    http: HttpSettings = HttpSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    secrets: SecretsSettings = SecretsSettings()
+    password: PasswordSettings = PasswordSettings()
+    throttle: ThrottleSettings = ThrottleSettings()
+    session: SessionSettings = SessionSettings()
+    checkpassword: CheckpasswordSettings = CheckpasswordSettings()
+    jwt: JwtSettings = JwtSettings()
+    oauth: OauthSettings = OauthSettings()
+    smtp: SmtpSettings = SmtpSettings()
+    signer: SignerSettings = SignerSettings()
+    log: LogSettings = LogSettings()
+    branding: BrandingSettings = BrandingSettings()

@@ -1,0 +1,1 @@
+"""Signing keys: making, sealing, finding and publishing them. Nothing outside this package opens a private key."""

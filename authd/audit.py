@@ -1,0 +1,28 @@
+"""What an audit entry says. Writing and reading entries is in `authd.sql.audit`.
+
+Secrets never get in: values name what changed, not a password or a token.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that happened.
+
+    `actor` is who did it: an account's identifier or login name, `cli`, `system`. `account_uuid` is the account whose
+    history shows it. `action` is verb-like and dotted, `account.create`, `login.success`. `old` and `new` are JSON.
+    Entries with the same `aggregate_key` share one row that counts them.
+    """
+
+    action: str
+    actor: str
+    account_uuid: UUID | None = None
+    remote_address: str | None = None
+    object_kind: str = ""
+    object_name: str = ""
+    old: Mapping[str, object] | None = None
+    new: Mapping[str, object] | None = None
+    aggregate_key: str | None = None

@@ -1,0 +1,1 @@
+"""Who can be authenticated, and what they may do."""

@@ -15,8 +15,7 @@ import psycopg2.extensions
 import psycopg2.extras
 from psycopg2 import errorcodes
 
-from authd.errors import (AuthdError, CheckViolation, DatabaseUnavailable, DataError, ForeignKeyViolation,
-                          UniqueViolation)
+from authd.errors import AuthdError, CheckViolation, DatabaseUnavailable, DataError, ForeignKeyViolation, UniqueViolation
 
 _CLIENT_MARGIN = 5.0  # seconds that the client waits beyond the server's own statement_timeout
 _LOST_CLASSES = ("08", "53", "57", "58")  # connection, resources, operator intervention, system error

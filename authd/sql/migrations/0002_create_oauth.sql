@@ -64,25 +64,28 @@ CREATE TABLE consent (
 CREATE INDEX consent_client ON consent (client_id);
 
 -- What one authorization gave: a code and every token that descends from it share a grant, and revoking
--- the grant ends all of them (reuse of a code, replay of a refresh token, withdrawn consent).
+-- the grant ends all of them (reuse of a code, replay of a refresh token, withdrawn consent). A grant made in
+-- a session of a service user stays within that service user's limits and goes with it.
 CREATE TABLE token_grant (
-    id           uuid PRIMARY KEY,
-    client_id    bigint NOT NULL REFERENCES client ON DELETE CASCADE,
-    account_uuid uuid NOT NULL REFERENCES account ON DELETE CASCADE,
-    session_id   bigint REFERENCES session ON DELETE SET NULL,
-    sid          uuid,
-    scopes       text[] NOT NULL,
-    auth_time    timestamptz NOT NULL,
-    acr          text NOT NULL,
-    amr          text[] NOT NULL,
-    nonce        text,
-    claims       jsonb,
-    created_at   timestamptz NOT NULL,
-    revoked_at   timestamptz
+    id              uuid PRIMARY KEY,
+    client_id       bigint NOT NULL REFERENCES client ON DELETE CASCADE,
+    account_uuid    uuid NOT NULL REFERENCES account ON DELETE CASCADE,
+    service_user_id bigint REFERENCES service_user ON DELETE CASCADE,
+    session_id      bigint REFERENCES session ON DELETE SET NULL,
+    sid             uuid,
+    scopes          text[] NOT NULL,
+    auth_time       timestamptz NOT NULL,
+    acr             text NOT NULL,
+    amr             text[] NOT NULL,
+    nonce           text,
+    claims          jsonb,
+    created_at      timestamptz NOT NULL,
+    revoked_at      timestamptz
 );
 CREATE INDEX token_grant_account ON token_grant (account_uuid, client_id);
 CREATE INDEX token_grant_client ON token_grant (client_id);
 CREATE INDEX token_grant_session ON token_grant (session_id) WHERE session_id IS NOT NULL;
+CREATE INDEX token_grant_service_user ON token_grant (service_user_id) WHERE service_user_id IS NOT NULL;
 
 CREATE TABLE authorization_code (
     code_digest           bytea PRIMARY KEY CHECK (length(code_digest) = 32),

@@ -17,6 +17,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from authd.config.settings import DatabaseSettings
@@ -197,10 +198,12 @@ class EmbeddedPostgres:
 
 def _run_as(user: pwd.struct_passwd | None, command: list[str]) -> subprocess.CompletedProcess[str]:
     """Runs a command as `user` in a session of its own, so that Ctrl-C at the terminal reaches only authd."""
-    identity = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
+    identity: dict[str, Any] = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "HOME": "/"}
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd="/", env=environment, umask=0o077,
-                          stdin=subprocess.DEVNULL, start_new_session=True, **identity)  # type: ignore[arg-type, call-overload, no-any-return]
+    result: subprocess.CompletedProcess[str] = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd="/", env=environment, umask=0o077,
+        stdin=subprocess.DEVNULL, start_new_session=True, **identity)
+    return result
 
 
 def _server_user() -> pwd.struct_passwd | None:

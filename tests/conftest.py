@@ -44,7 +44,8 @@ def postgres() -> Iterator[EmbeddedPostgres]:
     """A running cluster, for the whole run, that does not wait for the disk."""
     folder = Path(tempfile.mkdtemp(prefix="authd-test-", dir="/tmp"))
     folder.chmod(0o755)
-    server = EmbeddedPostgres(folder, settings=["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=300"])
+    careless = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=300"]
+    server = EmbeddedPostgres(folder, settings=careless)
     server.start()
     try:
         yield server

@@ -30,7 +30,8 @@ def missing(why: str) -> NoReturn:
 
 
 @asynccontextmanager
-async def open_database(url: str, *, pool_size: int = 10, options: SessionOptions = SessionOptions()) -> AsyncIterator[Database]:
+async def open_database(url: str, *, pool_size: int = 10,
+                        options: SessionOptions = SessionOptions()) -> AsyncIterator[Database]:
     """A Database on `url`, closed after the block."""
     database = Database(Credentials(url), pool_size=pool_size, options=options)
     try:

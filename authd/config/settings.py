@@ -149,7 +149,8 @@ class SignerSettings:
     mappings: tuple[Mapping, ...] = setting(
         values.mappings, (Mapping(Endpoint("127.0.0.1", 10036), Endpoint("127.0.0.1", 10035)),),
         "list of { in = HOST:PORT, out = HOST:PORT, originated = false }", env=("DKIMSIGNER_NETWORK_MAPPING",))
-    signature_lifetime: float | None = setting(values.optional_seconds, None, "seconds until x= of a signature; none without it")
+    signature_lifetime: float | None = setting(
+        values.optional_seconds, None, "seconds until x= of a signature; none without it")
 
 
 @dataclass(frozen=True)

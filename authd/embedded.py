@@ -67,7 +67,7 @@ class EmbeddedPostgres:
         self._settings = settings
         self._user = _server_user()
         self._users_lock = -1
-        self._binaries = Path()
+        self.binaries = Path()
         self._sockets = self._socket_folder()
 
     def url(self, database: str = "authd", user: str = "authd") -> str:
@@ -78,7 +78,7 @@ class EmbeddedPostgres:
         """Makes the cluster where there is none, and starts it where it does not run. Raises ConfigError with advice,
         or DatabaseUnavailable with the server's own words.
         """
-        self._binaries = _reachable_binaries(self._user)
+        self.binaries = _reachable_binaries(self._user)
         self._make_folders()
         with self._locked("start.lock"):
             self._users_lock = os.open(self.folder / "users.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -188,7 +188,7 @@ class EmbeddedPostgres:
         return result.stdout
 
     def _call(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return _run_as(self._user, [str(self._binaries / program), *arguments])
+        return _run_as(self._user, [str(self.binaries / program), *arguments])
 
     def _explanation(self, said: str) -> str:
         log = self._data / "server.log"

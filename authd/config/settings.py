@@ -14,7 +14,7 @@ from authd.config.values import Endpoint, Mapping, Network
 
 def setting(read: values.Reader, default: Any, help: str, *, env: tuple[str, ...] = (), secret: bool = False) -> Any:
     """A field of a section: how its value is read, its default, what it is for, and which environment names set it."""
-    return field(default=default, metadata={"read": read, "help": help, "env": env, "secret": secret})
+    return field(default=default, repr=not secret, metadata={"read": read, "help": help, "env": env, "secret": secret})
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,129 @@
+"""Reading authd.conf and the environment."""
+
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from authd.config import Settings, find, load
+from authd.config.example import example
+from authd.config.values import Endpoint, Mapping
+from authd.errors import ConfigError
+from tests.support import ROOT
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "authd.conf"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def problems(file: Path | None, environ: dict[str, str] | None = None) -> list[str]:
+    with pytest.raises(ConfigError) as error:
+        load(file, environ or {})
+    return list(error.value.problems)
+
+
+def test_nothing_configured_gives_the_defaults() -> None:
+    settings = load(None, {})
+    assert settings.http.listen == Endpoint("127.0.0.1", 8080)
+    assert settings.database.embedded == Path.cwd() / "authd-data"
+
+
+def test_the_example_is_up_to_date_and_names_every_setting() -> None:
+    text = (ROOT / "authd.conf.example").read_text(encoding="utf-8")
+    assert text == example(), "run: python -m authd.config.example > authd.conf.example"
+    for section in fields(Settings):
+        for item in fields(section.default):
+            assert f"\n#{item.name} = " in text
+
+
+def test_the_example_with_its_comments_removed_reads_as_the_defaults(tmp_path: Path) -> None:
+    lines = [line[1:] if line.startswith("#") and line[1:2].isalpha() else line for line in example().splitlines()]
+    kept = [line for line in lines if not line.endswith(' = ""')]
+    tomllib.loads("\n".join(kept))
+    assert load(write(tmp_path, "\n".join(kept)), {}).signer == Settings().signer
+
+
+def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
+    file = write(tmp_path, """
+        [http]
+        listen = "nowhere"
+        lisen = "127.0.0.1:1"
+        public_url = "http://auth.example.com"
+        [password]
+        scheme = "md5"
+        threads = 0
+        [nonsense]
+        [signer]
+        mappings = [{ in = "127.0.0.1:1" }]
+        """)
+    found = problems(file, {"JWT_CERT_DAYS_VALID": "many"})
+    assert len(found) == 8
+    assert any("http.lisen: no such setting; did you mean listen?" in line for line in found)
+    assert any("[nonsense]" in line for line in found)
+    assert any("environment: JWT_CERT_DAYS_VALID: 'many'" in line for line in found)
+    assert all(str(file) in line or "environment" in line for line in found)
+
+
+def test_a_secret_is_never_repeated(tmp_path: Path) -> None:
+    file = write(tmp_path, '[database]\nurl = "mysql://u:hunter2@db/"\n')
+    assert not any("hunter2" in line for line in problems(file))
+    assert not any("hunter2" in line for line in problems(None, {"DATABASE_URL": "mysql://u:hunter2@db/"}))
+    assert "hunter2" not in repr(load(None, {"DATABASE_URL": "postgresql://u:hunter2@db/"}).database)
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("[http", "is not TOML"), ("http = 1", "is not a section"),
+    ('[http]\ntls_certificate = "missing.pem"\n', "go together"),
+    ('[secrets]\nkey_file = "missing"\n', "cannot be read"),
+    ("[http]\nshutdown_grace = 21\n", "20 seconds at most"),
+    ('[http]\nlisten = "127.0.0.1:10036"\n', "two listeners"),
+    ('[signer]\nmappings = [{ in = "127.0.0.1:1", out = "127.0.0.1:1" }]\n', "deliver to itself"),
+    ('[branding]\naccent = "#ffff00"\n', "contrast"),
+    ("[http]\nreuse_port = 1\n", "true or false"),
+])
+def test_what_cannot_work_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    assert any(words in line for line in problems(write(tmp_path, text)))
+
+
+def test_a_missing_file_is_named() -> None:
+    assert "/nowhere/authd.conf" in problems(Path("/nowhere/authd.conf"))[0]
+
+
+def test_any_setting_may_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("postgresql://authd@db/authd\n", encoding="utf-8")
+    settings = load(write(tmp_path, '[database]\nurl_file = "url"\n'), {})
+    assert settings.database.url == "postgresql://authd@db/authd"
+    assert "given twice" in problems(write(tmp_path, '[database]\nurl = "postgresql://a"\nurl_file = "url"\n'))[0]
+    assert "cannot be read" in problems(write(tmp_path, '[database]\nurl_file = "nowhere"\n'))[0]
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    settings = load(write(tmp_path, '[http]\nlisten = "127.0.0.1:1"\n[signer]\nenabled = true\n'),
+                    {"BINDPORT": "9090", "DKIMSIGNER_NETWORK_MAPPING": "127.0.0.1:2525:127.0.0.1:2626, [::1]:25:127.0.0.1:26"})
+    assert settings.http.listen == Endpoint("127.0.0.1", 9090)
+    assert settings.signer.mappings == (Mapping(Endpoint("127.0.0.1", 2525), Endpoint("127.0.0.1", 2626)),
+                                        Mapping(Endpoint("::1", 25), Endpoint("127.0.0.1", 26)))
+
+
+@pytest.mark.parametrize(("given", "kept"), [
+    ("https://auth.example.com/", "https://auth.example.com"), ("https://auth.example.com:443", "https://auth.example.com"),
+    ("http://localhost:8080", "http://localhost:8080"), ("http://[::1]:80", "http://[::1]"),
+])
+def test_the_public_url_is_kept_in_one_form(given: str, kept: str, tmp_path: Path) -> None:
+    assert load(write(tmp_path, f'[http]\npublic_url = "{given}"\n'), {}).http.public_url == kept
+
+
+@pytest.mark.parametrize("url", ["http://auth.example.com", "https://auth.example.com/x", "ftp://localhost",
+                                 "https://u@auth.example.com", "https://auth.example.com:x", "auth.example.com"])
+def test_a_public_url_that_cannot_be_one(url: str, tmp_path: Path) -> None:
+    assert len(problems(write(tmp_path, f'[http]\npublic_url = "{url}"\n'))) == 1
+
+
+def test_where_the_file_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find({"AUTHD_CONFIG": "/x/authd.conf"}) == Path("/x/authd.conf")
+    write(tmp_path, "")
+    assert find({}) == Path("authd.conf")

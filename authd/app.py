@@ -1,0 +1,209 @@
+"""The composition root: builds every part from the settings, starts and stops them in order, and hears the signals.
+
+What a part does stands in its own room; nothing but this file and `cli.py` knows all of them.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import tornado.httpserver
+import tornado.netutil
+
+from authd import __version__, log
+from authd.config import Settings
+from authd.errors import AuthdError, Conflict, DatabaseUnavailable
+from authd.handlers.routes import make_application
+from authd.handlers.services import ComponentState, Services
+from authd.handlers.static import Assets
+from authd.identity.accounts import Accounts
+from authd.identity.passwords import Hasher
+from authd.identity.sessions import Sessions
+from authd.keys.cipher import load_cipher
+from authd.keys.store import KeyStore
+from authd.smtp.server import SignerListener
+from authd.sql import migrate, smtp
+from authd.sql.changes import Changes
+from authd.sql.database import Credentials, Database, SessionOptions
+from authd.sql.server_secrets import server_secret
+from authd.templating import Templates
+from authd.throttle import Throttle
+
+_log = logging.getLogger(__name__)
+_LONGEST_PAUSE = 5.0
+
+
+def now() -> datetime:
+    """The clock of the running daemon."""
+    return datetime.now(UTC)
+
+
+async def serve(settings: Settings, credentials: Credentials, reload: Callable[[], Settings]) -> None:
+    """Runs authd until SIGTERM or SIGINT. `reload` reads the configuration again (SIGHUP)."""
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    loop.set_exception_handler(_report)
+    starting = asyncio.ensure_future(_started(settings, credentials))
+    waiting = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait((starting, waiting), return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        return
+    daemon = starting.result()
+    loop.add_signal_handler(signal.SIGHUP, lambda: daemon.reload(reload))
+    await waiting
+    _log.info("stopping")
+    await daemon.stop()
+    _log.info("stopped")
+
+
+async def _started(settings: Settings, credentials: Credentials) -> "Daemon":
+    daemon = Daemon(settings, credentials)
+    try:
+        await daemon.start()
+    except BaseException:
+        await daemon.stop()
+        raise
+    return daemon
+
+
+class Daemon:
+    """Everything that runs, on one event loop and one pool."""
+
+    def __init__(self, settings: Settings, credentials: Credentials) -> None:
+        self.settings = settings
+        self.database = Database(credentials, pool_size=settings.database.pool_size, options=SessionOptions(
+            role=settings.database.parent_role, statement_timeout=settings.database.statement_timeout))
+        self._tls: ssl.SSLContext | None = None
+        self._keys: KeyStore | None = None
+        self._listeners: dict[str, Any] = {}
+        self._running = AsyncExitStack()
+
+    async def start(self) -> None:
+        """Returns once every listener accepts. Raises AuthdError or OSError where that cannot be."""
+        self._running.callback(self.database.close)
+        await self._prepare_schema()
+        changes = Changes(self.database)
+        keys = self._keys = KeyStore(self.database, load_cipher(self.settings.secrets.key_file), now,
+                                     certificate_days=self.settings.jwt.cert_days_valid)
+        changes.subscribe("keys", keys.forget)
+        changes.start()
+        self._running.push_async_callback(changes.stop)
+        hasher = Hasher(self.settings.password, clock=asyncio.get_running_loop().time)
+        self._running.callback(hasher.close)
+        throttle = Throttle(self.database, self.settings.throttle, now, device_seconds=self.settings.session.remember_device)
+        accounts = Accounts(self.database, hasher, throttle, self.settings.password, now)
+        await accounts.calibrate()
+        services = Services(
+            config=self.settings, keys=keys, accounts=accounts,
+            sessions=Sessions(self.database, self.settings.session, now),
+            templates=Templates(self.settings.branding), assets=Assets(self.settings.branding),
+            form_secret=await server_secret(self.database, "csrf"), readiness=self.readiness, now=now)
+        await self._running.enter_async_context(self._web(services))
+        await self._running.enter_async_context(self._signers(keys))
+        _log.info("authd %s is ready: %s", __version__, self.settings.http.public_url)
+
+    async def stop(self) -> None:
+        """Stops what runs, newest first; running requests and messages get the configured grace."""
+        await self._running.aclose()
+
+    def reload(self, read: Callable[[], Settings]) -> None:
+        """Takes certificates, keys and the log level anew; the rest of the configuration counts from the next start."""
+        try:
+            settings = read()
+            log.configure(settings.log)
+            if self._tls is not None and settings.http.tls_certificate is not None:
+                self._tls.load_cert_chain(settings.http.tls_certificate, settings.http.tls_key)
+        except (AuthdError, OSError) as error:
+            _log.error("not reloaded: %s", error)
+            return
+        if self._keys is not None:
+            self._keys.forget()
+        _log.info("reloaded")
+
+    async def readiness(self) -> Mapping[str, ComponentState]:
+        """Database, keys and listeners, each as it is now."""
+        states: dict[str, ComponentState] = {}
+        try:
+            await self.database.fetch_one("SELECT 1")
+            states["database"] = ComponentState("ok")
+        except DatabaseUnavailable as error:
+            states["database"] = ComponentState("failed", str(error))
+        try:
+            assert self._keys is not None
+            await self._keys.published()
+            states["keys"] = ComponentState("ok")
+        except AuthdError as error:
+            states["keys"] = ComponentState("failed", str(error))
+        states |= {name: ComponentState("ok", str(where)) for name, where in self._listeners.items()}
+        return states
+
+    async def _prepare_schema(self) -> None:
+        """Waits for the database, migrates where that is wanted, and refuses a schema that we cannot run on."""
+        pause = 0.1
+        while True:
+            try:
+                await self._check_schema()
+                return
+            except DatabaseUnavailable as error:
+                _log.warning("waiting for the database: %s", error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _check_schema(self) -> None:
+        wanted = self.settings.database.migrate_on_start
+        if wanted or (wanted is None and not self.settings.database.url):
+            await migrate.migrate(self.database)
+        applied = await migrate.applied(self.database)
+        if needed := migrate.too_old(__version__, applied):
+            raise Conflict(f"the database needs authd {needed} or newer; this is {__version__}")
+        if steps := migrate.pending(migrate.known(), applied):
+            raise Conflict(f"the database lacks {len(steps)} migrations; run: authd migrate")
+
+    @asynccontextmanager
+    async def _web(self, services: Services) -> AsyncIterator[None]:
+        http = self.settings.http
+        if http.tls_certificate is not None:
+            self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            self._tls.load_cert_chain(http.tls_certificate, http.tls_key)
+        sockets = tornado.netutil.bind_sockets(http.listen.port, http.listen.host, reuse_port=http.reuse_port)
+        server = tornado.httpserver.HTTPServer(
+            make_application(services), ssl_options=self._tls, max_body_size=http.max_body, max_buffer_size=2 * http.max_body,
+            idle_connection_timeout=75, body_timeout=30)
+        server.add_sockets(sockets)
+        self._listeners["http"] = http.listen
+        try:
+            yield
+        finally:
+            server.stop()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(server.close_all_connections(), http.shutdown_grace)
+
+    @asynccontextmanager
+    async def _signers(self, keys: KeyStore) -> AsyncIterator[None]:
+        if not self.settings.signer.enabled:
+            yield
+            return
+        lists = smtp.ListSenders(self.database)
+        listeners = [SignerListener(mapping, self.settings.smtp, self.settings.signer, keys, lists, now=now)
+                     for mapping in self.settings.signer.mappings]
+        try:
+            for listener in listeners:
+                await listener.start()
+                self._listeners[f"signer {listener.address}"] = listener.address
+            yield
+        finally:
+            await asyncio.gather(*(listener.stop(self.settings.http.shutdown_grace) for listener in listeners))
+
+
+def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    _log.error("%s", context.get("message", "unhandled"), exc_info=context.get("exception"))

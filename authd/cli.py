@@ -96,7 +96,8 @@ def _summary(file: Path | None, settings: Settings) -> str:
     http, database = settings.http, settings.database
     scheme = "https" if http.tls_certificate else "http"
     where = "PostgreSQL at database.url" if database.url else f"the embedded PostgreSQL in {database.embedded}"
-    lines = [f"configuration: {file or 'none, defaults'}", f"web: {scheme}://{http.listen}, known to people as {http.public_url}",
+    lines = [f"configuration: {file or 'none, defaults'}",
+             f"web: {scheme}://{http.listen}, known to people as {http.public_url}",
              f"database: {where}"]
     if settings.signer.enabled:
         lines += [f"signer: {mapping.listen} delivers to {mapping.target}" for mapping in settings.signer.mappings]

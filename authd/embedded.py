@@ -74,6 +74,11 @@ class EmbeddedPostgres:
         """A libpq URL; any libpq client may use it that runs as the user who made the cluster."""
         return f"postgresql://{user}@/{database}?host={quote(str(self._sockets), safe='')}"
 
+    def reachable(self) -> bool:
+        """Whether the user that runs PostgreSQL can enter the folder, or the nearest one above it that exists."""
+        existing = next(folder for folder in (self.folder, *self.folder.parents) if folder.exists())
+        return self._user is None or _run_as(self._user, ["/bin/sh", "-c", 'cd "$1"', "sh", str(existing)]).returncode == 0
+
     def start(self) -> None:
         """Makes the cluster where there is none, and starts it where it does not run. Raises ConfigError with advice,
         or DatabaseUnavailable with the server's own words.

@@ -1,4 +1,5 @@
-"""Sealing of private keys at rest: AES-256-GCM under the keys of `secrets.key_file`. What is sealed, and where it is kept, is not decided here.
+"""Sealing of private keys at rest: AES-256-GCM under the keys of `secrets.key_file`. Where sealed keys are kept is not
+decided here.
 
 A sealed value is nonce || ciphertext || tag, bound to its context, so that a row cannot be passed off as another one's.
 """

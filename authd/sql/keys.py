@@ -43,7 +43,9 @@ async def published(db: Executor, now: datetime) -> list[PublishedRow]:
     return [PublishedRow(*row) for row in await db.fetch_all(_QUERIES["published"], {"now": now})]
 
 
-async def insert(db: Executor, key: NewKey, *, domain_id: int | None, now: datetime, active_from: datetime | None = None) -> int:
+async def insert(
+    db: Executor, key: NewKey, *, domain_id: int | None, now: datetime, active_from: datetime | None = None,
+) -> int:
     """Adds a key and returns its id; it signs from `active_from` (default `now`). UniqueViolation for a selector in use."""
     row = await db.fetch_one(_QUERIES["insert"], {
         "domain_id": domain_id, "purpose": key.purpose, "algorithm": key.algorithm, "selector": key.selector, "kid": key.kid,

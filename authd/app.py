@@ -13,15 +13,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-import tornado.httpserver
 import tornado.netutil
 
 from authd import __version__, log
 from authd.config import Settings
 from authd.errors import AuthdError, Conflict, DatabaseUnavailable
-from authd.handlers.routes import make_application
+from authd.handlers.assets import Assets
+from authd.handlers.branding import page_templates
+from authd.handlers.routes import make_application, make_server
 from authd.handlers.services import ComponentState, Services
-from authd.handlers.static import Assets
 from authd.identity.accounts import Accounts
 from authd.identity.passwords import Hasher
 from authd.identity.sessions import Sessions
@@ -32,7 +32,6 @@ from authd.sql import migrate, smtp
 from authd.sql.changes import Changes
 from authd.sql.database import Credentials, Database, SessionOptions
 from authd.sql.server_secrets import server_secret
-from authd.templating import Templates
 from authd.throttle import Throttle
 
 _log = logging.getLogger(__name__)
@@ -103,10 +102,11 @@ class Daemon:
         throttle = Throttle(self.database, self.settings.throttle, now, device_seconds=self.settings.session.remember_device)
         accounts = Accounts(self.database, hasher, throttle, self.settings.password, now)
         await accounts.calibrate()
+        assets = Assets.load(self.settings.branding)
         services = Services(
             config=self.settings, keys=keys, accounts=accounts,
             sessions=Sessions(self.database, self.settings.session, now),
-            templates=Templates(self.settings.branding), assets=Assets(self.settings.branding),
+            templates=page_templates(self.settings.branding, assets), assets=assets,
             form_secret=await server_secret(self.database, "csrf"), readiness=self.readiness, now=now)
         await self._running.enter_async_context(self._web(services))
         await self._running.enter_async_context(self._signers(keys))
@@ -176,9 +176,7 @@ class Daemon:
             self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             self._tls.load_cert_chain(http.tls_certificate, http.tls_key)
         sockets = tornado.netutil.bind_sockets(http.listen.port, http.listen.host, reuse_port=http.reuse_port)
-        server = tornado.httpserver.HTTPServer(
-            make_application(services), ssl_options=self._tls, max_body_size=http.max_body, max_buffer_size=2 * http.max_body,
-            idle_connection_timeout=75, body_timeout=30)
+        server = make_server(make_application(services), http, self._tls)
         server.add_sockets(sockets)
         self._listeners["http"] = http.listen
         try:

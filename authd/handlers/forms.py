@@ -8,7 +8,7 @@ from authd.errors import InvalidInput
 
 DEFAULT_NEXT = "/"
 LONGEST_NEXT = 4096
-LONGEST_NAME_ECHOED = 320
+LONGEST_NAME_SHOWN = 320
 
 
 def fields(arguments: Mapping[str, Sequence[bytes]]) -> dict[str, str]:
@@ -42,6 +42,11 @@ class SignInForm:
             remember=fields.get("remember", "") != "",
             next=safe_next(fields.get("next", ""), default=""),
         )
+
+    @property
+    def username_shown(self) -> str:
+        """The name as the page may repeat it: bounded (escaping is the template's)."""
+        return self.username[:LONGEST_NAME_SHOWN]
 
     @property
     def missing(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from authd.config import Settings
-from authd.handlers.static import Assets
+from authd.handlers.assets import Assets
 from authd.identity.accounts import Accounts
 from authd.identity.sessions import Sessions
 from authd.keys.store import KeyStore

@@ -1,47 +1,29 @@
-"""Files that pages refer to, under names that change with their content, so that browsers may keep them for ever."""
+"""Style sheet and images, which never change under their URL, and the word to robots."""
 
-import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib.resources import files
+from tornado.web import HTTPError
 
-from authd.config.settings import BrandingSettings
-
-PREFIX = "/static/"
-_TYPES = {"css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
+from authd.handlers.base import Handler
 
 
-@dataclass(frozen=True)
-class Asset:
-    """One file as it is served."""
+class StaticHandler(Handler):
+    """One file of `assets`."""
 
-    content_type: str
-    content: bytes
+    api = True
+
+    async def get(self, name: str) -> None:
+        asset = self.services.assets.find(name)
+        if asset is None:
+            raise HTTPError(404)
+        self.set_header("Content-Type", asset.content_type)
+        self.set_header("Cache-Control", "public, max-age=31536000, immutable")
+        self.finish(asset.content)
 
 
-class Assets:
-    """All files by the name in their URL; `url` finds the URL of a file by its plain name."""
+class RobotsHandler(Handler):
+    """Nothing here is for search engines."""
 
-    def __init__(self, contents: Mapping[str, bytes]) -> None:
-        self._urls: dict[str, str] = {}
-        self._assets: dict[str, Asset] = {}
-        for name, content in contents.items():
-            stem, _, suffix = name.rpartition(".")
-            hashed = f"{stem}-{hashlib.sha256(content).hexdigest()[:16]}.{suffix}"
-            self._urls[name] = PREFIX + hashed
-            self._assets[hashed] = Asset(_TYPES[suffix], content)
+    api = True
 
-    @classmethod
-    def load(cls, branding: BrandingSettings) -> "Assets":
-        """The packaged files; the style sheet carries the site's own accent colour."""
-        contents = {entry.name: entry.read_bytes() for entry in files("authd").joinpath("static").iterdir()
-                    if entry.name.rpartition(".")[2] in _TYPES}
-        return cls(contents)
-
-    def url(self, name: str) -> str:
-        """The path of a file's URL. KeyError for a file that is not there."""
-        return self._urls[name]
-
-    def find(self, hashed_name: str) -> Asset | None:
-        """The file behind the last part of a URL."""
-        return self._assets.get(hashed_name)
+    async def get(self) -> None:
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish("User-agent: *\nDisallow: /\n")

@@ -4,7 +4,7 @@ from authd.config.values import contrast_with_white
 
 LIGHT_BACKGROUND = "#f6f7f9"  # --background of the light scheme and
 DARK_SURFACE = "#1c2027"  # --surface of the dark one: where text is hardest to read (a test compares with style.css)
-_WHITE, _INK = "#ffffff", "#0e1116"
+_WHITE, _BLACK = "#ffffff", "#000000"  # on any colour one of them has 4.58 or more
 _READABLE = 4.5
 _STEPS = 40
 
@@ -17,7 +17,7 @@ def contrast(one: str, other: str) -> float:
 
 def readable_on(background: str, colour: str) -> str:
     """`colour`, moved towards white or black in small steps until text in it can be read on `background`."""
-    goal = _WHITE if contrast(background, _WHITE) > contrast(background, _INK) else _INK
+    goal = _WHITE if contrast(background, _WHITE) > contrast(background, _BLACK) else _BLACK
     steps = (_mixed(colour, goal, step / _STEPS) for step in range(_STEPS))
     return next((mixed for mixed in steps if contrast(mixed, background) >= _READABLE), goal)
 
@@ -30,7 +30,7 @@ def accent_rules(accent: str) -> str:
 
 
 def _properties(accent: str, link: str) -> str:
-    on_accent = max(_WHITE, _INK, key=lambda text: contrast(text, accent))
+    on_accent = max(_WHITE, _BLACK, key=lambda text: contrast(text, accent))
     return f"--accent:{accent};--on-accent:{on_accent};--link:{link}"
 
 

@@ -1,7 +1,7 @@
 """What people and programs send in forms and query strings, as text and as one dataclass a form. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from authd.errors import InvalidInput
@@ -29,7 +29,7 @@ class SignInForm:
     """The sign-in page's form. `next` is where to go afterwards, checked, or "" for the usual place."""
 
     username: str
-    password: str
+    password: str = field(repr=False)
     remember: bool
     next: str
 

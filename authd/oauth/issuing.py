@@ -1,11 +1,12 @@
 """What issuing tokens takes that is the same for every request: the issuer's name, lifetimes, a source of tokens.
 
-Which token is issued to whom is decided in `token_endpoint` and `authorization`.
+Which token is issued to whom is decided in `server` and `authorization`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from uuid import UUID, uuid4
 
 from authd.config.settings import OauthSettings
 from authd.oauth.tokens import new_token
@@ -37,3 +38,4 @@ class Issuer:
     lifetimes: Lifetimes
     pairwise_key: bytes = field(repr=False)
     new_token: Callable[[], str] = new_token
+    new_id: Callable[[], UUID] = uuid4

@@ -18,10 +18,11 @@ def example() -> str:
     """The text of authd.conf.example."""
     parts = [_HEAD]
     for section in fields(Settings):
-        parts.append(f"\n# {(type(section.default).__doc__ or '').strip()}\n[{section.name}]\n")
-        for item in fields(section.default):
+        defaults: Any = section.default
+        parts.append(f"\n# {(type(defaults).__doc__ or '').strip()}\n[{section.name}]\n")
+        for item in fields(defaults):
             names = f" (environment: {', '.join(item.metadata['env'])})" if item.metadata["env"] else ""
-            parts.append(f"# {item.metadata['help']}{names}\n#{item.name} = {_toml(getattr(section.default, item.name))}\n")
+            parts.append(f"# {item.metadata['help']}{names}\n#{item.name} = {_toml(getattr(defaults, item.name))}\n")
     return "".join(parts)
 
 

@@ -3,6 +3,7 @@
 import tomllib
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,8 @@ def test_the_example_is_up_to_date_and_names_every_setting() -> None:
     text = (ROOT / "authd.conf.example").read_text(encoding="utf-8")
     assert text == example(), "run: python -m authd.config.example > authd.conf.example"
     for section in fields(Settings):
-        for item in fields(section.default):
+        defaults: Any = section.default
+        for item in fields(defaults):
             assert f"\n#{item.name} = " in text
 
 

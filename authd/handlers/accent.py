@@ -4,7 +4,7 @@ from authd.config.values import contrast_with_white
 
 LIGHT_BACKGROUND = "#f6f7f9"  # --background of the light scheme and
 DARK_SURFACE = "#1c2027"  # --surface of the dark one: where text is hardest to read (a test compares with style.css)
-_WHITE, _BLACK = "#ffffff", "#000000"  # on any colour one of them has 4.58 or more
+_WHITE, _INK, _BLACK = "#ffffff", "#0e1116", "#000000"  # on any colour white or black has 4.58 or more
 _READABLE = 4.5
 _STEPS = 40
 
@@ -30,7 +30,7 @@ def accent_rules(accent: str) -> str:
 
 
 def _properties(accent: str, link: str) -> str:
-    on_accent = max(_WHITE, _BLACK, key=lambda text: contrast(text, accent))
+    on_accent = next(text for text in (_WHITE, _INK, _BLACK) if contrast(text, accent) >= _READABLE)
     return f"--accent:{accent};--on-accent:{on_accent};--link:{link}"
 
 

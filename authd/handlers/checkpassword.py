@@ -5,6 +5,7 @@ Whether a password is right is `identity.accounts`' decision; here the request i
 
 import binascii
 import json
+import logging
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ AUDIENCE = "net.maurus.authclient"
 CLOCK_DIFFERENCE = 5  # seconds
 LIFE = 3600  # seconds
 REFUSED = {"authenticated": False, "authorized": False}
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +77,18 @@ class CheckpasswordHandler(Handler):
 
     async def _login(self, question: Question) -> Login:
         """Who it is; somebody without a primary address is nobody here."""
+        login: Login | None
         if question.password is not None:
             asked = min(question.scopes, default=None)
-            login: Login | None = await self.services.accounts.authenticate(LoginAttempt(
+            login = await self.services.accounts.authenticate(LoginAttempt(
                 question.username, question.password, self.client_address, "checkpassword", permission=asked))
         elif is_within(self.client_address, self.services.config.checkpassword.lookup_clients):
             login = await self.services.accounts.lookup(question.username)
         else:
-            raise InvalidCredentials(f"{self.client_address} is not in checkpassword.lookup_clients")
+            logger.info("lookup refused: %s is not in checkpassword.lookup_clients", self.client_address)
+            login = None
         if login is None or login.account.primary_address is None:
-            raise InvalidCredentials("nobody of that name has a primary address")
+            raise InvalidCredentials
         return login
 
 
@@ -137,7 +142,13 @@ def _question(username: Any, password: Any, scopes: Any) -> Question:
 
 def _is_text(value: Any) -> bool:
     """Whether it is a string that UTF-8 and C can hold: no lone surrogate, no NUL."""
-    return isinstance(value, str) and "\0" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _basic(credentials: str) -> tuple[str, str]:

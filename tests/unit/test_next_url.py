@@ -20,7 +20,8 @@ def test_paths_of_this_site_stay(path: str) -> None:
     "", "account/", "https://evil.example/", "//evil.example", "///evil.example", "////evil.example", "/\\evil.example",
     "\\\\evil.example", "/\t/evil.example", "/\n/evil.example", "\t//evil.example", " //evil.example", "/a b",
     "/a\r\nSet-Cookie:x=y",
-    "javascript:alert(1)", "http:/evil.example", "user@evil.example", "/\x00", "/\x7f", "/ä", "//[", "?a=b", "#a", "/" + "a" * LONGEST_NEXT])
+    "javascript:alert(1)", "http:/evil.example", "user@evil.example", "/\x00", "/\x7f", "/ä",
+    "//[", "?a=b", "#a", "/" + "a" * LONGEST_NEXT])
 def test_everything_else_leads_to_the_usual_place(elsewhere: str) -> None:
     assert safe_next(elsewhere) == "/"
     assert safe_next(elsewhere, default="") == ""

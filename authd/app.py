@@ -8,8 +8,9 @@ import contextlib
 import logging
 import signal
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +19,8 @@ import tornado.netutil
 from authd import __version__, log
 from authd.config import Settings
 from authd.errors import AuthdError, Conflict, DatabaseUnavailable
+from authd.handlers.assets import Assets
+from authd.handlers.branding import page_templates
 from authd.handlers.assets import Assets
 from authd.handlers.branding import page_templates
 from authd.handlers.routes import make_application, make_server
@@ -41,6 +44,30 @@ _LONGEST_PAUSE = 5.0
 def now() -> datetime:
     """The clock of the running daemon."""
     return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What handlers work with, and what must be closed at the end."""
+
+    services: Services
+    hasher: Hasher
+
+
+async def build(database: Database, settings: Settings, clock: Callable[[], datetime],
+                readiness: Callable[[], Awaitable[Mapping[str, ComponentState]]]) -> Parts:
+    """Wires the services on a database that is up and migrated. Tests use it with a clock of their own."""
+    hasher = Hasher(settings.password)
+    throttle = Throttle(database, settings.throttle, clock, device_seconds=settings.session.remember_device)
+    assets = Assets.load(settings.branding)
+    services = Services(
+        config=settings,
+        keys=KeyStore(database, load_cipher(settings.secrets.key_file), clock, certificate_days=settings.jwt.cert_days_valid),
+        accounts=Accounts(database, hasher, throttle, settings.password, clock),
+        sessions=Sessions(database, settings.session, clock),
+        templates=page_templates(settings.branding, assets), assets=assets,
+        form_secret=await server_secret(database, "csrf"), readiness=readiness, now=clock)
+    return Parts(services, hasher)
 
 
 async def serve(settings: Settings, credentials: Credentials, reload: Callable[[], Settings]) -> None:
@@ -83,7 +110,7 @@ class Daemon:
         self.database = Database(credentials, pool_size=settings.database.pool_size, options=SessionOptions(
             role=settings.database.parent_role, statement_timeout=settings.database.statement_timeout))
         self._tls: ssl.SSLContext | None = None
-        self._keys: KeyStore | None = None
+        self._parts: Parts | None = None
         self._listeners: dict[str, Any] = {}
         self._running = AsyncExitStack()
 
@@ -91,25 +118,15 @@ class Daemon:
         """Returns once every listener accepts. Raises AuthdError or OSError where that cannot be."""
         self._running.callback(self.database.close)
         await self._prepare_schema()
+        parts = self._parts = await build(self.database, self.settings, now, self.readiness)
+        self._running.callback(parts.hasher.close)
+        await parts.services.accounts.calibrate()
         changes = Changes(self.database)
-        keys = self._keys = KeyStore(self.database, load_cipher(self.settings.secrets.key_file), now,
-                                     certificate_days=self.settings.jwt.cert_days_valid)
-        changes.subscribe("keys", keys.forget)
+        changes.subscribe("keys", parts.services.keys.forget)
         changes.start()
         self._running.push_async_callback(changes.stop)
-        hasher = Hasher(self.settings.password, clock=asyncio.get_running_loop().time)
-        self._running.callback(hasher.close)
-        throttle = Throttle(self.database, self.settings.throttle, now, device_seconds=self.settings.session.remember_device)
-        accounts = Accounts(self.database, hasher, throttle, self.settings.password, now)
-        await accounts.calibrate()
-        assets = Assets.load(self.settings.branding)
-        services = Services(
-            config=self.settings, keys=keys, accounts=accounts,
-            sessions=Sessions(self.database, self.settings.session, now),
-            templates=page_templates(self.settings.branding, assets), assets=assets,
-            form_secret=await server_secret(self.database, "csrf"), readiness=self.readiness, now=now)
-        await self._running.enter_async_context(self._web(services))
-        await self._running.enter_async_context(self._signers(keys))
+        await self._running.enter_async_context(self._web(parts.services))
+        await self._running.enter_async_context(self._signers(parts.services.keys))
         _log.info("authd %s is ready: %s", __version__, self.settings.http.public_url)
 
     async def stop(self) -> None:
@@ -126,8 +143,8 @@ class Daemon:
         except (AuthdError, OSError) as error:
             _log.error("not reloaded: %s", error)
             return
-        if self._keys is not None:
-            self._keys.forget()
+        if self._parts is not None:
+            self._parts.services.keys.forget()
         _log.info("reloaded")
 
     async def readiness(self) -> Mapping[str, ComponentState]:
@@ -139,8 +156,8 @@ class Daemon:
         except DatabaseUnavailable as error:
             states["database"] = ComponentState("failed", str(error))
         try:
-            assert self._keys is not None
-            await self._keys.published()
+            assert self._parts is not None
+            await self._parts.services.keys.published()
             states["keys"] = ComponentState("ok")
         except AuthdError as error:
             states["keys"] = ComponentState("failed", str(error))
@@ -175,7 +192,10 @@ class Daemon:
         if http.tls_certificate is not None:
             self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             self._tls.load_cert_chain(http.tls_certificate, http.tls_key)
-        sockets = tornado.netutil.bind_sockets(http.listen.port, http.listen.host, reuse_port=http.reuse_port)
+        try:
+            sockets = tornado.netutil.bind_sockets(http.listen.port, http.listen.host, reuse_port=http.reuse_port)
+        except OSError as error:
+            raise AuthdError(f"cannot listen on {http.listen}: {error.strerror}") from error
         server = make_server(make_application(services), http, self._tls)
         server.add_sockets(sockets)
         self._listeners["http"] = http.listen

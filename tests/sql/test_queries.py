@@ -12,6 +12,7 @@ from tests.support import open_database
 
 SUBJECTS = sorted(str(file.relative_to(FOLDER).with_suffix("")) for file in FOLDER.rglob("*.sql"))
 RECORD = Path(__file__).with_name("schema.sql")
+PARAMETER = re.compile(r"%\((\w+)\)s")
 NOT_PREPARED = re.compile(r"^\s*(CREATE|LISTEN|SET|LOCK)\b", re.IGNORECASE)
 
 
@@ -21,8 +22,8 @@ async def test_statements_can_be_prepared(subject: str, module_database_url: str
         for name, statement in load(subject).items():
             if NOT_PREPARED.match(statement):
                 continue
-            numbers: dict[str, str] = {}
-            sql = re.sub(r"%\((\w+)\)s", lambda match, seen=numbers: seen.setdefault(match[1], f"${len(seen) + 1}"), statement)
+            parameters = list(dict.fromkeys(PARAMETER.findall(statement)))
+            sql = PARAMETER.sub(lambda match, all=parameters: f"${all.index(match[1]) + 1}", statement)  # type: ignore[misc]
             await db.execute(f"PREPARE probe AS {sql}; DEALLOCATE probe")
             assert name
 

@@ -21,8 +21,6 @@ from authd.config import Settings
 from authd.errors import AuthdError, Conflict, DatabaseUnavailable
 from authd.handlers.assets import Assets
 from authd.handlers.branding import page_templates
-from authd.handlers.assets import Assets
-from authd.handlers.branding import page_templates
 from authd.handlers.routes import make_application, make_server
 from authd.handlers.services import ComponentState, Services
 from authd.identity.accounts import Accounts

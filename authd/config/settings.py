@@ -123,6 +123,7 @@ class SmtpSettings:
 
     hostname: str = setting(values.hostname, "", "our name in greetings and Received (default: the machine's)")
     max_message_size: int = setting(values.size, 52428800, "largest message in bytes")
+    max_header_size: int = setting(values.size, 1048576, "largest header of a message in bytes")
     max_recipients: int = setting(values.integer(1, 100000), 1000, "recipients of one message")
     max_command_line: int = setting(values.integer(512, 65536), 2048, "bytes of a command with its CRLF")
     max_bad_commands: int = setting(values.integer(1, 1000), 20, "bad commands before the connection is closed")

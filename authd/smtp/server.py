@@ -1,0 +1,343 @@
+"""The asyncio side of session.py: a listening socket, its clients, their limits and their end.
+
+What becomes of a message is a Pipeline's business (signer.py); which command may come when is session.py's.
+"""
+
+import asyncio
+import ipaddress
+import itertools
+import logging
+from collections import Counter
+from collections.abc import Callable
+from typing import Protocol
+
+from authd.config.settings import SmtpSettings
+from authd.config.values import Endpoint
+from authd.errors import AuthdError
+from authd.smtp import replies
+from authd.smtp.deadline import Deadline
+from authd.smtp.message import Client
+from authd.smtp.relay_session import DownstreamError
+from authd.smtp.replies import Reply
+from authd.smtp.session import (
+    Answered,
+    Closed,
+    Content,
+    DataStart,
+    EndOfData,
+    Limits,
+    Mail,
+    NeedData,
+    Question,
+    Recipient,
+    Reset,
+    Session,
+)
+
+_log = logging.getLogger(__name__)
+_READ_AHEAD = 262144       # bytes of pipelined commands that may wait before reading pauses
+_EVENTS_AT_A_TIME = 50     # before other connections get their turn
+_HELD_BACK = 1.0           # seconds for which replies to pipelined commands wait for each other
+_LINGER = 30.0             # seconds that a client gets to read our last words
+_NEVER = float("inf")
+
+
+class Pipeline(Protocol):
+    """The transactions of one client, one after another. Whatever it raises is answered 451."""
+
+    @property
+    def is_committing(self) -> bool:
+        """Whether the downstream may be delivering: then a client that leaves changes nothing any more."""
+
+    async def mail(self, mail: Mail, client: Client) -> Reply:
+        """Begins a transaction."""
+
+    async def recipient(self, recipient: Recipient) -> Reply:
+        """Adds a recipient."""
+
+    async def data(self) -> Reply:
+        """354, or why the message shall not be sent."""
+
+    def content(self, data: bytes) -> None:
+        """Takes a piece of the message."""
+
+    async def end_of_data(self, client_left: Callable[[], bool]) -> Reply:
+        """Ends the transaction: a 250 means that the downstream has the message.
+
+        Nothing is delivered for a client that has left before: it will come again.
+        """
+
+    def give_up(self) -> None:
+        """Forgets the transaction, at once and wherever it is."""
+
+
+class Listener:
+    """One listening socket and its clients."""
+
+    def __init__(self, endpoint: Endpoint, settings: SmtpSettings, hostname: str, new_pipeline: Callable[[], Pipeline], *,
+                 offers_dsn: Callable[[], bool]) -> None:
+        self.settings = settings
+        self.hostname = hostname
+        self.limits = Limits(settings.max_message_size, settings.max_recipients, settings.max_command_line,
+                             settings.max_bad_commands)
+        self.new_pipeline = new_pipeline
+        self.offers_dsn = offers_dsn
+        self.is_stopping = False
+        self._endpoint = endpoint
+        self._server: asyncio.Server | None = None
+        self._connections: set[_Connection] = set()
+        self._addresses: Counter[str] = Counter()
+        self._all_gone = asyncio.Event()
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return len(self._connections)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens: useful where the configured port is 0."""
+        if self._server is None:
+            raise RuntimeError("not started")
+        host, port = self._server.sockets[0].getsockname()[:2]
+        return host, port
+
+    async def start(self) -> None:
+        """Begins to listen. OSError where the address cannot be had."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: _Connection(self, loop), self._endpoint.host, self._endpoint.port, backlog=512)
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Takes no more clients, tells idle ones to leave, and gives running transactions time to finish."""
+        self.is_stopping = True
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._connections):
+            connection.stop_if_idle()
+        if self._connections:
+            try:
+                async with asyncio.timeout(grace_seconds):
+                    await self._all_gone.wait()
+            except TimeoutError:
+                _log.warning("%d clients were still in a transaction", len(self._connections))
+                await asyncio.gather(*(connection.end() for connection in list(self._connections)), return_exceptions=True)
+
+    def admit(self, connection: "_Connection", address: str) -> bool:
+        """Whether there is room for another client of that address; if so it counts until `leave`."""
+        if len(self._connections) >= self.settings.max_connections:
+            return False
+        if self._addresses[address] >= self.settings.max_connections_per_address and not self._is_exempt(address):
+            return False
+        self._connections.add(connection)
+        self._addresses[address] += 1
+        return True
+
+    def leave(self, connection: "_Connection", address: str) -> None:
+        """Undoes `admit`."""
+        if connection in self._connections:
+            self._connections.remove(connection)
+            self._addresses[address] -= 1
+            if not self._addresses[address]:
+                del self._addresses[address]
+        if not self._connections:
+            self._all_gone.set()
+
+    def _is_exempt(self, address: str) -> bool:
+        ip = ipaddress.ip_address(address)
+        return ip.is_loopback or any(ip in network for network in self.settings.allow_clients)
+
+
+class _Connection(asyncio.Protocol):
+    """One client: drives its session machine and asks its pipeline."""
+
+    def __init__(self, listener: Listener, loop: asyncio.AbstractEventLoop) -> None:
+        self._listener = listener
+        self._loop = loop
+        self._session = Session(listener.hostname, listener.limits, offers_dsn=listener.offers_dsn,
+                                normalise_bare_lf=listener.settings.normalise_bare_lf)
+        self._pipeline = listener.new_pipeline()
+        self._deadline = Deadline(loop, self._timed_out)
+        self._transaction_ends = _NEVER
+        self._sent_at = 0.0
+        self._address = ""
+        self._transport: asyncio.Transport | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._has_new_input = False
+        self._is_reading = True
+        self._is_full = False      # the client does not read
+        self._is_at_end = False    # the client does not write any more
+
+    def stop_if_idle(self) -> None:
+        """Ends a session that is in no transaction."""
+        if not self._session.in_transaction:
+            self._session.close(replies.STOPPING)
+            self._wake()
+
+    async def end(self) -> None:
+        """Ends the session wherever it is."""
+        self._session.close(replies.STOPPING)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        try:
+            await self._converse()
+        except Exception:
+            _log.exception("a session failed by an error of ours")
+            self._session.close(replies.SESSION_FAILED)
+        finally:
+            self._pipeline.give_up()
+            self._send()
+            if self._transport is not None:
+                self._transport.close()
+                self._deadline.set(_LINGER)
+
+    async def _converse(self) -> None:
+        for number in itertools.count(1):
+            event = self._session.next_event()
+            match event:
+                case NeedData():
+                    if not await self._more_input():
+                        return
+                case Content():
+                    self._pipeline.content(event.data)
+                case Answered():
+                    pass
+                case Reset():
+                    self._pipeline.give_up()
+                    self._transaction_ends = _NEVER
+                case Closed():
+                    return
+                case _:
+                    await self._answer(event)
+            if number % _EVENTS_AT_A_TIME == 0:
+                await asyncio.sleep(0)
+
+    async def _answer(self, question: Question) -> None:
+        try:
+            reply = await self._decide(question)
+        except Exception as error:
+            self._pipeline.give_up()
+            reply = _reply_to_error(error)
+        if isinstance(question, EndOfData):
+            self._transaction_ends = _NEVER
+            self._session.answer(*[reply] * self._session.answers_expected)
+        else:
+            self._session.answer(reply)
+        if self._loop.time() - self._sent_at > _HELD_BACK:
+            self._send()
+
+    async def _decide(self, question: Question) -> Reply:
+        match question:
+            case Mail():
+                self._transaction_ends = self._loop.time() + self._listener.settings.transaction_timeout
+                client = Client(self._session.client_name, self._address, self._session.protocol)
+                return await self._pipeline.mail(question, client)
+            case Recipient():
+                return await self._pipeline.recipient(question)
+            case DataStart():
+                return await self._pipeline.data()
+            case EndOfData():
+                if question.refusal is None:
+                    return await self._pipeline.end_of_data(self._has_left)
+                self._pipeline.give_up()
+                return question.refusal
+
+    def _has_left(self) -> bool:
+        """Whether the client closed its end and nothing that it said is unread: one that quits properly is still there."""
+        return self._is_at_end and self._session.waiting_input == 0
+
+    async def _more_input(self) -> bool:
+        """Sends what is due and waits for bytes. False: none will come."""
+        if self._listener.is_stopping and not self._session.in_transaction:
+            self._session.close(replies.STOPPING)
+            return True
+        self._send()
+        if not self._is_reading and self._transport is not None:
+            self._is_reading = True
+            self._transport.resume_reading()
+        self._deadline.set(min(self._listener.settings.idle_timeout, self._transaction_ends - self._loop.time()))
+        while not self._session.is_closed and (self._is_full or not self._has_new_input):
+            if self._is_at_end:
+                return False
+            self._waiter = self._loop.create_future()
+            await self._waiter
+        self._deadline.clear()
+        self._has_new_input = False
+        return True
+
+    def _send(self) -> None:
+        output = self._session.take_output()
+        if output and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(output)
+        self._sent_at = self._loop.time()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _timed_out(self) -> None:
+        if self._task is None or self._task.done():
+            if self._transport is not None:
+                self._transport.abort()
+            return
+        too_long = self._loop.time() >= self._transaction_ends
+        self._session.close(replies.TRANSACTION_TOO_LONG if too_long else replies.IDLE_TOO_LONG)
+        self._wake()
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._address = str(transport.get_extra_info("peername")[0])
+        if self._listener.is_stopping or not self._listener.admit(self, self._address):
+            refusal = replies.STOPPING if self._listener.is_stopping else replies.TOO_MANY_CONNECTIONS
+            transport.write(bytes(refusal))
+            transport.close()
+        else:
+            self._task = self._loop.create_task(self._run())
+
+    def data_received(self, data: bytes) -> None:
+        self._session.receive(data)
+        self._has_new_input = True
+        if self._session.waiting_input > _READ_AHEAD and self._is_reading and self._transport is not None:
+            self._is_reading = False
+            self._transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> bool:
+        self._is_at_end = True
+        self._wake()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._is_at_end = True
+        self._listener.leave(self, self._address)
+        if self._task is not None and not self._pipeline.is_committing:
+            self._task.cancel()
+        self._wake()
+        self._transport = None
+        self._deadline.stop()
+
+    def pause_writing(self) -> None:
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        self._is_full = False
+        self._wake()
+
+
+def _reply_to_error(error: Exception) -> Reply:
+    """The one place where errors become replies. The client never reads an error's text."""
+    if isinstance(error, DownstreamError):
+        _log.warning("downstream: %s", error)
+        return error.reply
+    if isinstance(error, AuthdError):
+        _log.warning("temporarily unavailable: %s", error)
+        return replies.UNAVAILABLE
+    _log.error("unexpected error", exc_info=error)
+    return replies.INTERNAL_ERROR

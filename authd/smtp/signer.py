@@ -1,0 +1,249 @@
+"""dkimsigner: a live proxy that signs (smtp.md section 4). The pipeline of a transaction, and the listener of a mapping.
+
+The rules are in signing_policy.py, the signatures in dkim.py, sockets in server.py and relay.py.
+"""
+
+import asyncio
+import logging
+import secrets
+import socket
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import chain
+from typing import ParamSpec, Protocol, TypeVar
+
+from authd.config.settings import SmtpSettings
+from authd.config.values import Mapping
+from authd.keys.facts import DkimKeys
+from authd.log import request_id
+from authd.smtp import dkim, message, replies, signing_policy
+from authd.smtp.grammar import NULL_SENDER, Path
+from authd.smtp.message import Client, Field
+from authd.smtp.relay import Connection, Relay, Timeouts
+from authd.smtp.replies import Reply, passed_on
+from authd.smtp.server import Listener
+from authd.smtp.session import Mail, Recipient
+from authd.smtp.spool import Spool
+
+_log = logging.getLogger(__name__)
+_LARGE = 131072    # bytes from which on a message is worked on in a thread: 1 ms of processor time
+_THREADS = 2
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class DkimKeySource(Protocol):
+    """Where keys come from. Raises an AuthdError where it cannot be told whether there are any."""
+
+    async def dkim_keys(self, domain: str) -> DkimKeys | None:
+        """The active keys that sign for `domain` (lower case); None: it is not ours, or has none."""
+
+
+class ListSenders(Protocol):
+    """Which addresses are senders of mailing lists."""
+
+    async def is_list_sender(self, address: str) -> bool:
+        """Whether it is the new_mailfrom of a list."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of messages: for metrics. `unsigned` counts by reason."""
+
+    accepted: int = 0
+    deferred: int = 0
+    refused: int = 0
+    signed: int = 0
+    unsigned: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class _Examined:
+    """What a message says about itself: why it is refused, or its header and where its body starts."""
+
+    refusal: Reply | None
+    header: list[Field]
+    body_start: int
+
+
+class SignerListener:
+    """dkimsigner on one mapping."""
+
+    def __init__(self, mapping: Mapping, settings: SmtpSettings, keys: DkimKeySource, lists: ListSenders, *,
+                 now: Callable[[], datetime], signature_lifetime: float | None = None,
+                 new_id: Callable[[], str] = lambda: secrets.token_hex(8)) -> None:
+        self.mapping = mapping
+        self.settings = settings
+        self.keys = keys
+        self.lists = lists
+        self.now = now
+        self.lifetime = None if signature_lifetime is None else int(signature_lifetime)
+        self.new_id = new_id
+        self.counts = Counts()
+        self.hostname = settings.hostname or socket.gethostname()
+        self.relay = Relay(mapping.target, self.hostname,
+                           Timeouts(settings.connect_timeout, settings.reply_timeout, settings.data_timeout))
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="dkim")
+        self._listener = Listener(mapping.listen, settings, self.hostname, lambda: SignerPipeline(self),
+                                  offers_dsn=lambda: self.relay.offers_dsn)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens."""
+        return self._listener.address
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return self._listener.connections
+
+    async def start(self) -> None:
+        """Begins to listen. OSError where the address cannot be had."""
+        await self._listener.start()
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Finishes running transactions within the grace period; everybody else is told 421."""
+        await self._listener.stop(grace_seconds)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def run(self, size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Does the work on a message of that size: at once, or in a thread so that nothing else waits for it."""
+        if size < _LARGE:
+            return work(*args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: work(*args, **kwargs))
+
+
+class SignerPipeline:
+    """The transactions of one client, one after another (server.Pipeline)."""
+
+    def __init__(self, signer: SignerListener) -> None:
+        self._signer = signer
+        self._connection: Connection | None = None
+        self._spool = Spool()
+        self._client = Client("", "", "")
+        self._sender = NULL_SENDER
+        self._id = ""
+        self.is_committing = False
+
+    async def mail(self, mail: Mail, client: Client) -> Reply:
+        """Takes the sender downstream, on a connection of its own."""
+        self._id = self._signer.new_id()
+        request_id.set(self._id)
+        self._client, self._sender = client, mail.sender
+        self._connection = await self._signer.relay.acquire()
+        reply = passed_on(await self._connection.mail(mail.sender, mail.parameters))
+        if not reply.is_positive:
+            self.give_up()
+        return reply
+
+    async def recipient(self, recipient: Recipient) -> Reply:
+        """Takes the recipient downstream."""
+        if self._connection is None:
+            return replies.DOWNSTREAM_LOST
+        return passed_on(await self._connection.recipient(recipient.path, recipient.parameters))
+
+    async def data(self) -> Reply:
+        """The downstream is asked once the message is here, so that it never waits for our client."""
+        self._spool = Spool()
+        return replies.DOWNSTREAM_LOST if self._connection is None else replies.START_INPUT
+
+    def content(self, data: bytes) -> None:
+        """Keeps a piece of the message."""
+        self._spool.append(data)
+
+    async def end_of_data(self, client_left: Callable[[], bool]) -> Reply:
+        """Signs the message, passes it on, and answers what the downstream does."""
+        if self._connection is None:
+            return replies.DOWNSTREAM_LOST
+        reply = await self._pass_on(self._connection, client_left)
+        counts = self._signer.counts
+        if reply.is_positive:
+            counts.accepted += 1
+        elif reply.code < 500:
+            counts.deferred += 1
+        else:
+            counts.refused += 1
+        _log.info("from=<%s> size=%d answer=%s", self._sender, self._spool.size, reply)
+        self.give_up()
+        return reply
+
+    def give_up(self) -> None:
+        """Forgets the transaction."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._signer.relay.release(connection)
+        self._spool = Spool()
+
+    async def _pass_on(self, connection: Connection, client_left: Callable[[], bool]) -> Reply:
+        added = await self._added_header(connection)
+        if isinstance(added, Reply):
+            return added
+        reply = await connection.data()
+        if reply.code != 354:
+            return passed_on(reply)
+        await connection.content(chain([added], self._spool.pieces()))
+        if client_left():
+            connection.abort()
+            return replies.CLIENT_LEFT
+        self.is_committing = True
+        try:
+            return passed_on(await connection.end_of_data())
+        finally:
+            self.is_committing = False
+
+    async def _added_header(self, connection: Connection) -> bytes | Reply:
+        """What goes before the message, or why it is refused."""
+        signer, spool = self._signer, self._spool
+        strict = signer.settings.strict_8bit and "8BITMIME" not in connection.extensions
+        examined = await signer.run(spool.size, _examine, spool, signer.settings, strict)
+        if examined.refusal is not None:
+            return examined.refusal
+        now = signer.now()
+        received = message.received(self._client, signer.hostname, self._id, now)
+        keys = await self._signing_keys(examined.header)
+        if keys is None:
+            return received
+        signatures = await signer.run(spool.size, _signatures, spool, examined, keys, int(now.timestamp()), signer.lifetime)
+        return signatures + received  # ours on top: a message that starts with white space can only fold Received
+
+    async def _signing_keys(self, header: list[Field]) -> DkimKeys | None:
+        signer = self._signer
+        candidate = signing_policy.candidate(self._sender, header, originated=signer.mapping.originated)
+        reason = candidate.reason
+        if candidate.domain:
+            keys = await signer.keys.dkim_keys(candidate.domain)
+            if keys is None:
+                reason = "no_key"
+            elif await self._is_list(self._sender):
+                reason = "list_sender"
+            else:
+                signer.counts.signed += 1
+                return keys
+        signer.counts.unsigned[reason] += 1
+        return None
+
+    async def _is_list(self, sender: Path) -> bool:
+        return not sender.is_null and await self._signer.lists.is_list_sender(str(sender))
+
+
+def _examine(spool: Spool, settings: SmtpSettings, needs_7bit: bool) -> _Examined:
+    head = spool.head(settings.max_header_size)
+    start = message.body_start(head)
+    header = message.fields(head[:start])
+    refusal = None
+    if start is None and spool.size > len(head):
+        refusal = replies.HEADER_TOO_BIG
+    elif message.count(header, b"received") > settings.max_received:
+        refusal = replies.MAIL_LOOP
+    elif needs_7bit and not all(piece.isascii() for piece in spool.pieces()):
+        refusal = replies.NEEDS_8BITMIME
+    return _Examined(refusal, header, len(head) if start is None else start)
+
+
+def _signatures(spool: Spool, examined: _Examined, keys: DkimKeys, now: int, lifetime: int | None) -> bytes:
+    digest = dkim.body_hash(spool.pieces(examined.body_start))
+    return dkim.signatures(examined.header, digest, keys, now=now, lifetime=lifetime)

@@ -67,6 +67,8 @@ async def test_connections_that_died_while_idle_fail_nobody(database_url: str) -
         await asyncio.gather(*(db.fetch_one("SELECT pg_sleep(0.01)") for _ in range(5)))
         await other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                             " WHERE datname = current_database() AND pid <> pg_backend_pid()")
+        while await other.fetch_one("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()") != (1,):
+            await asyncio.sleep(0)
         for _ in range(5):
             assert await db.fetch_one("SELECT 1") == (1,)
 

@@ -5,6 +5,7 @@ The grammar of SMTP paths is in `authd.smtp.grammar`; here are the addresses tha
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
@@ -80,17 +81,23 @@ def parse_login_name(text: str) -> LoginName | None:
     return LoginName(address.local_part.lower(), address.domain)
 
 
-def network_of(address: str) -> Network | None:
+def client_address(text: str | None) -> str | None:
+    """The one form of an IP address; an IPv4-mapped IPv6 address is the IPv4 address. None for what is no address."""
+    parsed = _parse_ip(text or "")
+    return None if parsed is None else str(parsed)
+
+
+def network_of(address: str | None) -> Network | None:
     """What counts as one client: an IPv4 address, the /64 of an IPv6 address. None for what is no address."""
-    parsed = _parse_ip(address)
+    parsed = _parse_ip(address or "")
     if parsed is None:
         return None
     return ip_network((parsed, _IPV6_PREFIX if parsed.version == 6 else 32), strict=False)
 
 
-def is_within(address: str, networks: tuple[Network, ...]) -> bool:
-    """Whether `address` is in one of the networks. An IPv4-mapped IPv6 address counts as the IPv4 address."""
-    parsed = _parse_ip(address)
+def is_within(address: str | None, networks: Iterable[Network]) -> bool:
+    """Whether `address` is in one of the networks, an IPv4-mapped one as the IPv4 address it is."""
+    parsed = _parse_ip(address or "")
     return parsed is not None and any(parsed in network for network in networks)
 
 

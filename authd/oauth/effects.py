@@ -12,6 +12,10 @@ from authd.audit import Entry
 from authd.oauth.facts import ClaimRequest
 
 
+class LostRace(Exception):
+    """What a decision was based on has changed before its effects were written: nothing was, and it has to be made anew."""
+
+
 @dataclass(frozen=True, slots=True)
 class NewAccessToken:
     """An access token to be. Without a grant the client acts for itself."""

@@ -16,28 +16,34 @@ ClaimRequest = Mapping[Literal["id_token", "userinfo"], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
-    """A row of `client` with what belongs to it. `id` is the row, `client_id` the name that it goes by in the protocol.
+class ClientIdentity:
+    """What a token needs to know of the client it was given to. `id` is the row, `client_id` its name in the protocol."""
+
+    id: int
+    client_id: str
+    is_active: bool
+    subject_type: Literal["public", "pairwise"]
+    redirect_uris: tuple[str, ...]
+    allowed_origins: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Client(ClientIdentity):
+    """A row of `client` with what belongs to it.
 
     `secret_hashes` are those that have not expired; `required_permissions` are identifiers.
     """
 
-    id: int
-    client_id: str
     name: str
     client_type: Literal["confidential", "public"]
     auth_method: str
     domain: str | None
-    is_active: bool
     skip_authorization: bool
     pkce_required: bool
     always_refresh: bool
     access_token_format: Literal["opaque", "jwt"]
     id_token_alg: JwsAlgorithm
-    subject_type: Literal["public", "pairwise"]
     grant_types: frozenset[str]
-    redirect_uris: tuple[str, ...]
-    allowed_origins: tuple[str, ...]
     logo_uri: str | None
     required_permissions: frozenset[str]
     secret_hashes: tuple[str, ...] = field(repr=False)
@@ -142,7 +148,7 @@ class PresentedToken:
     it for itself.
     """
 
-    owner: Client | None = None
+    owner: ClientIdentity | None = None
     access_token: AccessToken | None = None
     refresh_token: RefreshToken | None = None
     grant: Grant | None = None

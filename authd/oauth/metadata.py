@@ -3,6 +3,7 @@
 Only what works is named: no `plain`, no implicit, no password.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from authd.errors import InvalidInput
@@ -60,7 +61,7 @@ def asked_domain(resource: str | None) -> str:
     return domain.lower()
 
 
-def webfinger(resource: str, issuer: str, relations: list[str]) -> dict[str, Any]:
+def webfinger(resource: str, issuer: str, relations: Sequence[str]) -> dict[str, Any]:
     """The answer for an account of one of our domains. Whether that account exists is not told."""
     wanted = not relations or ISSUER_RELATION in relations
     return {"subject": resource, "links": [{"rel": ISSUER_RELATION, "href": issuer}] if wanted else []}

@@ -16,6 +16,7 @@ import psycopg2.extras
 from psycopg2 import errorcodes
 
 from authd.errors import AuthdError, CheckViolation, DatabaseUnavailable, DataError, ForeignKeyViolation, UniqueViolation
+from authd.sql.prepared import Prepared
 
 _CLIENT_MARGIN = 5.0  # seconds that the client waits beyond the server's own statement_timeout
 _LOST_CLASSES = ("08", "53", "57", "58")  # connection, resources, operator intervention, system error
@@ -50,6 +51,7 @@ class Connection:
     def __init__(self, connection: Any, timeout: float) -> None:
         self._connection = connection
         self._timeout = timeout
+        self._prepared: set[str] = set()
 
     @classmethod
     async def open(cls, credentials: Credentials, options: SessionOptions) -> "Connection":
@@ -83,6 +85,11 @@ class Connection:
         """
         try:
             async with self._connection.cursor(timeout=self._timeout) as cursor:
+                if isinstance(statement, Prepared):
+                    if statement.name not in self._prepared:
+                        await cursor.execute(statement.preparation)
+                        self._prepared.add(statement.name)
+                    statement = statement.call
                 await cursor.execute(statement, parameters)
                 rows = await cursor.fetchall() if cursor.description else []
                 return rows, cursor.rowcount

@@ -8,7 +8,7 @@ from tornado.httputil import ParseBodyConfig, ParseMultipartConfig, set_parse_bo
 from tornado.web import Application
 
 from authd.config.settings import HttpSettings
-from authd.handlers import access, health, home, login, static
+from authd.handlers import access, checkpassword, getkey, health, home, login, static
 from authd.handlers.base import NotFoundHandler, Services
 
 Route = tuple[str, type[Any]]
@@ -17,6 +17,8 @@ ROUTES: list[Route] = [
     (r"/", home.HomeHandler),
     (r"/action/login/?", login.SignInHandler),
     (r"/action/logout/?", login.SignOutHandler),
+    (r"/checkpassword/?", checkpassword.CheckpasswordHandler),
+    (r"/getkey/?", getkey.GetkeyHandler),
     (r"/health/?", health.HealthHandler),
     (r"/health/ready/?", health.ReadyHandler),
     (r"/robots\.txt", static.RobotsHandler),

@@ -105,6 +105,8 @@ class Handler(RequestHandler):
 
     async def prepare(self) -> None:
         await self._check_host()
+        if self.request.method not in self.allowed_methods():
+            raise HTTPError(405)
         if self.api:
             return
         if self.request.method not in _SAFE_METHODS and not self.own_form_check:

@@ -1,5 +1,6 @@
 """Fixtures of HTTP tests. Tests are marked `gen_test`; a module that needs other settings overrides `settings`."""
 
+import asyncio
 from collections.abc import Iterator
 from socket import socket
 
@@ -13,6 +14,16 @@ from authd.config import Settings
 from authd.handlers.routes import make_application, make_server
 from authd.sql.database import Credentials, Database
 from tests.http.support import Browser, Site, make_site, site_settings
+
+
+@pytest.fixture
+def io_loop() -> Iterator[IOLoop]:
+    """As pytest-tornado's, without the calls that Tornado has deprecated."""
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    loop = IOLoop.current()
+    yield loop
+    loop.close(all_fds=True)
+    asyncio.set_event_loop(None)
 
 
 @pytest.fixture

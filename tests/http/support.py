@@ -13,20 +13,13 @@ from uuid import UUID
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
 from tornado.httputil import HTTPHeaders
 
+from authd.app import build
 from authd.config import Settings
 from authd.config.settings import HttpSettings, PasswordSettings
-from authd.handlers.assets import Assets
-from authd.handlers.branding import page_templates
 from authd.handlers.services import ComponentState, Services
 from authd.identity import crypt
-from authd.identity.accounts import Accounts
 from authd.identity.passwords import Hasher
-from authd.identity.sessions import Sessions
-from authd.keys.cipher import load_cipher
-from authd.keys.store import KeyStore
 from authd.sql.database import Database
-from authd.sql.server_secrets import server_secret
-from authd.throttle import Throttle
 
 PASSWORD = "correct horse battery"
 
@@ -75,16 +68,8 @@ async def make_site(database: Database, settings: Settings) -> Site:
     async def readiness() -> Mapping[str, ComponentState]:
         return components
 
-    hasher = Hasher(settings.password)
-    throttle = Throttle(database, settings.throttle, clock, device_seconds=settings.session.remember_device)
-    assets = Assets.load(settings.branding)
-    services = Services(
-        config=settings, keys=KeyStore(database, load_cipher(None), clock),
-        accounts=Accounts(database, hasher, throttle, settings.password, clock),
-        sessions=Sessions(database, settings.session, clock),
-        templates=page_templates(settings.branding, assets), assets=assets,
-        form_secret=await server_secret(database, "csrf"), readiness=readiness, now=clock)
-    return Site(services, database, hasher, clock, components)
+    parts = await build(database, settings, clock, readiness)
+    return Site(parts.services, database, parts.hasher, clock, components)
 
 
 async def add_account(

@@ -16,6 +16,7 @@ from authd.errors import ConfigError, InvalidInput
 Scheme = Literal["yescrypt", "sha512crypt"]
 
 MAX_PASSWORD_BYTES = 1024
+MAX_HASHED_BYTES = 511  # libxcrypt hashes no longer ones (CRYPT_MAX_PASSPHRASE_SIZE); so nobody has them
 SHA512_ROUNDS = 200_000
 GENERATED_ROUNDS = 1000
 
@@ -74,10 +75,13 @@ def encode(password: str) -> bytes:
 
 
 def hash_password(password: str, scheme: Scheme) -> str:
-    """A new hash with a random salt; blocks for some 20 to 60 ms. Raises InvalidInput as `encode` does."""
-    if scheme == "yescrypt":
-        return _crypt(encode(password), _YESCRYPT + _salt(24))
-    return _crypt(encode(password), f"$6$rounds={SHA512_ROUNDS}${_salt(16)}")
+    """A new hash with a random salt; blocks for some 20 to 60 ms. Raises InvalidInput as `encode` does, and for more than
+    511 bytes.
+    """
+    hashed = _crypt(encode(password), _new_setting(scheme))
+    if hashed.startswith("*"):
+        raise InvalidInput("password", f"is longer than {MAX_HASHED_BYTES} bytes", code="too_long")
+    return hashed
 
 
 def verify_password(password: str, stored: str | None, scheme: Scheme) -> bool:
@@ -91,7 +95,7 @@ def verify_password(password: str, stored: str | None, scheme: Scheme) -> bool:
         computed = _crypt(raw, stored)
         if not computed.startswith("*"):
             return hmac.compare_digest(computed.encode(), stored.encode())
-    hash_password(password, scheme)
+    _crypt(raw[:MAX_HASHED_BYTES], _new_setting(scheme))
     return False
 
 
@@ -115,6 +119,10 @@ def needs_rehash(stored: str, scheme: Scheme) -> bool:
 def burn(setting: str) -> None:
     """Computes a hash of that scheme and cost (`$6$rounds=5000$`), to see how long it takes; blocks."""
     _crypt(b"measure", setting + "." * (22 if setting.startswith("$2b$") else 16))
+
+
+def _new_setting(scheme: Scheme) -> str:
+    return _YESCRYPT + _salt(24) if scheme == "yescrypt" else f"$6$rounds={SHA512_ROUNDS}${_salt(16)}"
 
 
 def _salt(length: int) -> str:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from authd.errors import InvalidInput
-from authd.identity.crypt import encode
+from authd.identity.crypt import MAX_HASHED_BYTES, encode
 
 MIN_LENGTH = 10
 _ESTIMATED = 72  # characters that the estimate looks at; its time grows faster than their number
@@ -15,12 +15,14 @@ _SHORTEST_PERSONAL = 4
 def problem(password: str, personal: Iterable[str] = ()) -> str | None:
     """Why `password` is not good enough, as a stable code, or None if it is good.
 
-    `personal` are the person's own names and addresses. The codes: `not_text`, `too_long` (1,024 bytes),
-    `too_short` (10 characters), `personal` (little but a name or address of theirs), `common` (in a list of
-    passwords that everybody tries), `guessable`. Takes up to a second the first time, some ms later.
+    `personal` are the person's own names and addresses. The codes: `not_text`, `too_long` (more than 511 bytes, the
+    most that libcrypt takes), `too_short` (less than 10 characters), `personal` (little but a name or address of
+    theirs), `common` (in a list of passwords that everybody tries), `guessable`. Takes up to a second the first time,
+    some ms later.
     """
     try:
-        encode(password)
+        if len(encode(password)) > MAX_HASHED_BYTES:
+            return "too_long"
     except InvalidInput as error:
         return error.code
     if len(password) < MIN_LENGTH:

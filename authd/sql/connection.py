@@ -68,7 +68,7 @@ class Connection:
     def usable(self) -> bool:
         """False once the connection is closed, or its other end has said something while it was idle."""
         raw = self._connection.raw
-        if raw.closed or raw.isexecuting():
+        if raw.closed or raw.isexecuting() or raw.notices:
             return False
         poll = select.poll()
         poll.register(raw.fileno(), select.POLLIN)
@@ -92,6 +92,7 @@ class Connection:
                     statement = statement.call
                 await cursor.execute(statement, parameters)
                 rows = await cursor.fetchall() if cursor.description else []
+                del self._connection.raw.notices[:]
                 return rows, cursor.rowcount
         except asyncio.CancelledError:
             task = asyncio.current_task()

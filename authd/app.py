@@ -28,7 +28,7 @@ from authd.identity.passwords import Hasher
 from authd.identity.sessions import Sessions
 from authd.keys.cipher import load_cipher
 from authd.keys.store import KeyStore
-from authd.smtp.server import SignerListener
+from authd.smtp.signer import SignerListener
 from authd.sql import migrate, smtp
 from authd.sql.changes import Changes
 from authd.sql.database import Credentials, Database, SessionOptions
@@ -210,7 +210,8 @@ class Daemon:
             yield
             return
         lists = smtp.ListSenders(self.database)
-        listeners = [SignerListener(mapping, self.settings.smtp, self.settings.signer, keys, lists, now=now)
+        listeners = [SignerListener(mapping, self.settings.smtp, keys, lists, now=now,
+                                    signature_lifetime=self.settings.signer.signature_lifetime)
                      for mapping in self.settings.signer.mappings]
         try:
             for listener in listeners:

@@ -488,6 +488,7 @@ CREATE INDEX known_device_account ON authd.known_device USING btree (account_uui
 CREATE INDEX login_failure_expiry ON authd.login_failure USING btree (last_failed_at);
 CREATE UNIQUE INDEX mailing_list_member_address ON authd.mailing_list_member USING btree (mailing_list_id, lower(address));
 CREATE UNIQUE INDEX mailing_list_name ON authd.mailing_list USING btree (lower(name));
+CREATE INDEX mailing_list_new_mailfrom ON authd.mailing_list USING btree (lower(new_mailfrom)) WHERE (new_mailfrom IS NOT NULL);
 CREATE INDEX mailing_list_owner ON authd.mailing_list USING btree (owner_uuid);
 CREATE INDEX refresh_token_expiry ON authd.refresh_token USING btree (expires_at);
 CREATE INDEX refresh_token_grant ON authd.refresh_token USING btree (grant_id);

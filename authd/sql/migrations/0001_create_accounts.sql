@@ -92,6 +92,7 @@ CREATE TABLE mailing_list (
 );
 CREATE UNIQUE INDEX mailing_list_name ON mailing_list (lower(name));
 CREATE INDEX mailing_list_owner ON mailing_list (owner_uuid);
+CREATE INDEX mailing_list_new_mailfrom ON mailing_list (lower(new_mailfrom)) WHERE new_mailfrom IS NOT NULL;
 
 CREATE TABLE mailing_list_member (
     mailing_list_id bigint NOT NULL REFERENCES mailing_list ON DELETE CASCADE,

@@ -216,7 +216,7 @@ class Daemon:
         try:
             for listener in listeners:
                 await listener.start()
-                self._listeners[f"signer {listener.address}"] = listener.address
+                self._listeners[f"signer {listener.mapping.listen}"] = listener.mapping.listen
             yield
         finally:
             await asyncio.gather(*(listener.stop(self.settings.http.shutdown_grace) for listener in listeners))

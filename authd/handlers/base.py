@@ -161,12 +161,15 @@ class Handler(RequestHandler):
 
     def write_cookie(self, name: str, value: str, max_age: int | None = None) -> None:
         """Sets one of our cookies, for `max_age` seconds or until the browser ends."""
-        self.set_cookie(
-            self.cookie_name(name), value, path="/", httponly=True, samesite="Lax",
-            secure=self.public_url.startswith("https:"), max_age=max_age)
+        self.set_cookie(self.cookie_name(name), value, max_age=max_age, **self._cookie_attributes)
 
     def drop_cookie(self, name: str) -> None:
-        self.write_cookie(name, "", max_age=0)
+        """Makes the browser forget one of our cookies."""
+        self.clear_cookie(self.cookie_name(name), **self._cookie_attributes)
+
+    @property
+    def _cookie_attributes(self) -> dict[str, Any]:
+        return {"path": "/", "httponly": True, "samesite": "Lax", "secure": self.public_url.startswith("https:")}
 
     def form_token(self) -> str:
         """The hidden field of a form; sets the cookie it is bound to where nobody is signed in."""

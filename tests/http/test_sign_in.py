@@ -47,6 +47,7 @@ async def test_signing_in_and_out(browser: Browser, site: Site) -> None:
     assert (await browser.get("/")).code == 200
     old_cookies = dict(browser.cookies)
     signed_out = await browser.submit(confirm)
+    assert "expires" in cookie(signed_out, "authd_session")
     assert (signed_out.code, signed_out.headers["Location"]) == (303, "/action/logout/")
     assert "Nobody is signed in here now." in text(await browser.get("/action/logout/"))
     browser.cookies = old_cookies

@@ -21,6 +21,7 @@ from authd.config import Settings
 from authd.errors import AuthdError, Conflict, DatabaseUnavailable
 from authd.handlers.assets import Assets
 from authd.handlers.branding import page_templates
+from authd.handlers.oauth import requesting_application
 from authd.handlers.routes import make_application, make_server
 from authd.handlers.services import ComponentState, Services
 from authd.identity.accounts import Accounts
@@ -28,6 +29,9 @@ from authd.identity.passwords import Hasher
 from authd.identity.sessions import Sessions
 from authd.keys.cipher import load_cipher
 from authd.keys.store import KeyStore
+from authd.oauth.issuing import Issuer, Lifetimes
+from authd.oauth.metadata import issuer_of
+from authd.oauth.service import OAuth
 from authd.smtp.signer import SignerListener
 from authd.sql import migrate, smtp
 from authd.sql.changes import Changes
@@ -58,13 +62,18 @@ async def build(database: Database, settings: Settings, clock: Callable[[], date
     hasher = Hasher(settings.password)
     throttle = Throttle(database, settings.throttle, clock, device_seconds=settings.session.remember_device)
     assets = Assets.load(settings.branding)
+    keys = KeyStore(database, load_cipher(settings.secrets.key_file), clock, certificate_days=settings.jwt.cert_days_valid)
+    pairwise_key = await server_secret(database, "pairwise")
+    issuer = Issuer(issuer_of(settings.http.public_url), Lifetimes.of(settings.oauth), pairwise_key)
+    oauth = OAuth(database, keys, hasher, issuer, clock)
     services = Services(
         config=settings,
-        keys=KeyStore(database, load_cipher(settings.secrets.key_file), clock, certificate_days=settings.jwt.cert_days_valid),
+        keys=keys,
         accounts=Accounts(database, hasher, throttle, settings.password, clock),
-        sessions=Sessions(database, settings.session, clock),
+        sessions=Sessions(database, settings.session, clock), oauth=oauth,
         templates=page_templates(settings.branding, assets), assets=assets,
-        form_secret=await server_secret(database, "csrf"), readiness=readiness, now=clock)
+        form_secret=await server_secret(database, "csrf"), readiness=readiness, now=clock,
+        application_behind=requesting_application(oauth))
     return Parts(services, hasher)
 
 

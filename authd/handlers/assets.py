@@ -10,7 +10,7 @@ from authd.handlers.accent import accent_rules
 
 STYLE_SHEET = "style.css"
 _PREFIX = "/static/"
-_TYPES = {"css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
+_TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 
 
 @dataclass(frozen=True)

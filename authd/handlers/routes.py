@@ -8,7 +8,7 @@ from tornado.httputil import ParseBodyConfig, ParseMultipartConfig, set_parse_bo
 from tornado.web import Application
 
 from authd.config.settings import HttpSettings
-from authd.handlers import access, checkpassword, getkey, health, home, login, static
+from authd.handlers import access, checkpassword, getkey, health, home, login, oauth, static
 from authd.handlers.base import NotFoundHandler, Services
 
 Route = tuple[str, type[Any]]
@@ -23,6 +23,7 @@ ROUTES: list[Route] = [
     (r"/health/ready/?", health.ReadyHandler),
     (r"/robots\.txt", static.RobotsHandler),
     (r"/static/([a-z_-]+-[0-9a-f]{16}\.[a-z]+)", static.StaticHandler),
+    *oauth.ROUTES,
 ]
 
 _HEADERS_AT_MOST = 32 * 1024  # bytes; a client certificate in a header has about 6,000

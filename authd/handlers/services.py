@@ -10,6 +10,7 @@ from authd.handlers.assets import Assets
 from authd.identity.accounts import Accounts
 from authd.identity.sessions import Sessions
 from authd.keys.store import KeyStore
+from authd.oauth.service import OAuth
 from authd.templating import Templates
 
 
@@ -36,7 +37,7 @@ async def no_application(next_path: str) -> RequestingApplication | None:
 
 @dataclass(frozen=True)
 class Services:
-    """`Services(config=…, keys=…, accounts=…, sessions=…, templates=…, assets=…, form_secret=…, readiness=…, now=…)`.
+    """`Services(config=…, keys=…, accounts=…, sessions=…, oauth=…, templates=…, assets=…, form_secret=…, readiness=…, now=…)`.
 
     `form_secret` is the server secret "csrf" (32 bytes, the same in every process). `readiness` answers for each
     component (database, keys, listeners, …). `application_behind` tells for a checked `next` path which
@@ -47,6 +48,7 @@ class Services:
     keys: KeyStore
     accounts: Accounts
     sessions: Sessions
+    oauth: OAuth
     templates: Templates
     assets: Assets
     form_secret: bytes

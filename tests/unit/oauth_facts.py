@@ -111,8 +111,7 @@ def code_facts(**changes: Any) -> TokenFacts:
 
 
 def refresh_facts(**changes: Any) -> TokenFacts:
-    return dataclasses.replace(TokenFacts(
-        client=CLIENT, proven=True, refresh_token=OPEN_REFRESH, grant=OPEN_GRANT, subject=SUBJECT, key=signing_key()), **changes)
+    return dataclasses.replace(code_facts(code=None, refresh_token=OPEN_REFRESH), **changes)
 
 
 def inspection_facts(client: Client | None = CLIENT, proven: bool = True, **changes: Any) -> InspectionFacts:

@@ -74,14 +74,10 @@ def since(seconds_ago: float) -> dict[str, str]:
         "https://evil.example", CALLBACK + "/", CALLBACK + "?x=1", CALLBACK + "#x", CALLBACK + "/../x", CALLBACK + "/..;/x",
         "https://app.example.com@evil.example/callback", "https://user@app.example.com/callback", "javascript:alert(1)",
         "https://app.example.com/Callback", "https://APP.example.com/callback", "https://app.example.com:443/callback",
-        "//app.example.com/callback", "https://app.example.com\\@evil.example/callback", CALLBACK + "%00", "x" * 3000)),
+        "//app.example.com/callback", "https://app.example.com\\@evil.example/callback", CALLBACK + "%0d", "x" * 3000)),
 ])
 def test_without_a_registered_address_nobody_is_redirected(text: str, changes: dict[str, Any]) -> None:
-    try:
-        decision = decide(text, session=None, **changes)
-    except Exception as error:
-        assert "NUL" in str(error)
-        return
+    decision = decide(text, session=None, **changes)
     assert isinstance(decision.outcome, ErrorPage)
     assert not decision.effects
 
@@ -221,7 +217,8 @@ def test_a_limited_service_user_passes_only_where_a_permission_is_asked() -> Non
 # Consent
 
 def test_consent_is_asked_and_remembered() -> None:
-    decision = decide(query(scope="openid email wiki unknown", claims='{"userinfo": {"groups": null}}'), titles={"wiki": "Wiki"})
+    wish = query(scope="openid email wiki unknown", claims='{"userinfo": {"groups": null}}')
+    decision = decide(wish, titles={"wiki": "Wiki"})
     assert isinstance(decision.outcome, AskConsent)
     assert [name for name, _ in decision.outcome.scopes] == ["openid", "email", "groups", "wiki"]
     assert dict(decision.outcome.scopes)["wiki"] == "Wiki"

@@ -57,7 +57,8 @@ def authorize(query: str, **changes: Any) -> Redirect:
 
 # Malformed bodies
 
-@pytest.mark.parametrize("body", [b"grant_type=%zz", b"grant_type=\xff", b"a=%ff", b"code=%00", b"a=%", b"&".join([b"a=1"] * 200)])
+@pytest.mark.parametrize("body", [
+    b"grant_type=%zz", b"grant_type=\xff", b"a=%ff", b"code=%00", b"a=%", b"&".join([b"a=1"] * 200)])
 def test_malformed_bodies_are_refused_before_oauthlib_raises(body: bytes) -> None:
     with pytest.raises(InvalidInput):
         parse(body)
@@ -155,7 +156,8 @@ def test_two_client_authentications_at_once() -> None:
     assert refused.value.error == "invalid_request"
 
 
-@pytest.mark.parametrize("header", ["Basic", "Basic !!!", "Basic YXBw", "Bearer abc", "Basic /w==", "Basic YTpiJTAw", "Basic YTol/w=="])
+@pytest.mark.parametrize("header", [
+    "Basic", "Basic !!!", "Basic YXBw", "Bearer abc", "Basic /w==", "Basic YTpiJTAw", "Basic YTol/w=="])
 def test_malformed_authorization_headers(header: str) -> None:
     with pytest.raises(Refused) as refused:
         read(header, parse(""))

@@ -1,6 +1,6 @@
-"""Connections to a downstream: the asyncio side of relay_session.py. Every await has a time limit.
+"""Connections to a downstream and their pool: the asyncio side of relay_session.py. Every await has a time limit.
 
-What is sent when is the pipelines' business (signer.py).
+What is sent when, and what happens to a transaction whose connection breaks, is in leg.py.
 """
 
 import asyncio
@@ -15,8 +15,10 @@ from authd.smtp.relay_session import DownstreamError, RelaySession
 from authd.smtp.replies import Reply
 from authd.smtp.transparency import dot_encoded
 
-_PIECE = 65536     # bytes written at once; more are in flight only while the server keeps up
-_GOODBYE = 5.0     # seconds that a server gets to answer QUIT
+_PIECE = 65536      # bytes written at once; more are in flight only while the server keeps up
+_GOODBYE = 5.0      # seconds that a server gets to answer QUIT
+_IDLE = 9.0         # seconds that an unused connection is kept: servers that are short of them close after 10
+_MOST_MAILS, _MANY_RECIPIENTS = 90, 100    # a connection that had so many is not used again: OpenSMTPD allows 100 and 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +31,27 @@ class Timeouts:
 
 
 class Relay:
-    """One downstream. `offers_dsn`: its last EHLO offered DSN."""
+    """One downstream and the connections to it that nobody uses. `offers_dsn`: its last EHLO offered DSN."""
 
     def __init__(self, target: Endpoint, hostname: str, timeouts: Timeouts) -> None:
         self.target = target
         self.offers_dsn = False
         self._hostname = hostname
         self._timeouts = timeouts
+        self._idle: list[Connection] = []
+        self._is_closed = False
 
-    async def acquire(self) -> "Connection":
-        """A connection that waits for MAIL. DownstreamError where there is none to be had."""
+    async def acquire(self, *, fresh: bool = False) -> "Connection":
+        """A connection that waits for MAIL, with `fresh` one that served nobody yet. DownstreamError: there is none."""
+        if self._idle and not fresh:
+            connection = self._idle.pop()
+            connection.take()
+            return connection
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._timeouts.connect):
-                _, connection = await loop.create_connection(
-                    lambda: Connection(RelaySession(self._hostname), self._timeouts, loop), self.target.host, self.target.port)
+                _, connection = await loop.create_connection(lambda: Connection(
+                    self, RelaySession(self._hostname), self._timeouts, loop), self.target.host, self.target.port)
         except (OSError, TimeoutError) as error:
             raise DownstreamError(f"cannot connect to {self.target}: {error!r}", replies.DOWNSTREAM_UNREACHABLE) from error
         try:
@@ -54,15 +62,29 @@ class Relay:
         self.offers_dsn = "DSN" in connection.extensions
         return connection
 
-    def release(self, connection: "Connection") -> None:
-        """Takes a connection back that is in no transaction."""
-        connection.quit()
+    def put_back(self, connection: "Connection") -> bool:
+        """Keeps a connection for others, unless nobody will come any more."""
+        if not self._is_closed:
+            self._idle.append(connection)
+        return not self._is_closed
+
+    def forget(self, connection: "Connection") -> None:
+        """The connection is of no use to others."""
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+    def close(self) -> None:
+        """Takes leave of the downstream; connections that are in use follow when they are released."""
+        self._is_closed = True
+        for connection in list(self._idle):
+            connection.quit()
 
 
 class Connection(asyncio.Protocol):
-    """One session with the downstream. Every method raises DownstreamError once the connection is of no use."""
+    """One session with the downstream. Every coroutine raises DownstreamError once the connection is of no use."""
 
-    def __init__(self, session: RelaySession, timeouts: Timeouts, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, relay: Relay, session: RelaySession, timeouts: Timeouts, loop: asyncio.AbstractEventLoop) -> None:
+        self._relay = relay
         self._session = session
         self._timeouts = timeouts
         self._loop = loop
@@ -71,7 +93,9 @@ class Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._error: DownstreamError | None = None
         self._is_full = False
-        self._is_leaving = False
+        self._is_released = False
+        self._mails = 0
+        self._recipients = 0
         self._last_piece = b""
 
     @property
@@ -91,10 +115,12 @@ class Connection(asyncio.Protocol):
 
     async def mail(self, sender: Path, parameters: MailParameters) -> Reply:
         """Begins a transaction."""
+        self._mails += 1
         return await self._command(self._session.mail(sender, parameters))
 
     async def recipient(self, path: Path, parameters: RecipientParameters) -> Reply:
         """Adds a recipient."""
+        self._recipients += 1
         return await self._command(self._session.recipient(path, parameters))
 
     async def data(self) -> Reply:
@@ -123,25 +149,54 @@ class Connection(asyncio.Protocol):
         last_piece, self._last_piece = self._last_piece, b""
         return await self._command(last_piece + self._session.end_of_data(), self._timeouts.data)
 
-    def quit(self) -> None:
-        """Takes leave, without waiting for it. A transaction that was begun is given up."""
-        if self._error is not None or self._transport is None or not self._session.is_idle:
-            self.abort()
+    def has_had_enough(self, reply: Reply) -> bool:
+        """Whether that reply is about this connection, so that a fresh one may get another."""
+        return reply.code == 421 or (reply.code == 452 and self._mails > 1)
+
+    def take(self) -> None:
+        """Is in use again."""
+        self._is_released = False
+        self._deadline.clear()
+
+    def release(self) -> None:
+        """Gives the connection to whoever comes next. A transaction that was begun is given up first."""
+        if not self._is_useful or self._mails >= _MOST_MAILS or self._recipients >= _MANY_RECIPIENTS:
+            self.quit()
             return
-        self._is_leaving = True
-        self._deadline.set(_GOODBYE)
-        self._transport.write(self._session.quit())
+        self._is_released = True
+        self._deadline.set(_IDLE)
+        if self._session.in_transaction:
+            self._send(self._session.reset())
+        elif not self._relay.put_back(self):
+            self.quit()
+
+    def quit(self) -> None:
+        """Takes leave, without waiting for it."""
+        self._relay.forget(self)
+        if self._is_useful:
+            self._is_released = True
+            self._deadline.set(_GOODBYE)
+            self._send(self._session.quit())
+        else:
+            self.abort()
 
     def abort(self) -> None:
         """Closes at once. A message whose end was not sent yet is not delivered."""
         if self._transport is not None:
             self._transport.abort()
 
+    @property
+    def _is_useful(self) -> bool:
+        return self._error is None and self._session.is_idle
+
+    def _send(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
     async def _command(self, command: bytes, seconds: float | None = None) -> Reply:
         if self._error is not None:
             raise self._error
-        assert self._transport is not None
-        self._transport.write(command)
+        self._send(command)
         return await self._reply(self._timeouts.reply if seconds is None else seconds)
 
     async def _reply(self, seconds: float) -> Reply:
@@ -155,13 +210,12 @@ class Connection(asyncio.Protocol):
 
     async def _write(self, data: bytes) -> bool:
         """Sends a piece of content and waits until the server takes more. False: it has refused the message already."""
-        if self._error is None and self._transport is not None:
-            self._transport.write(data)
-            self._deadline.set(self._timeouts.reply)
-            await asyncio.sleep(0)
-            while self._is_full and self._error is None and not self._session.has_reply:
-                await self._something()
-            self._deadline.clear()
+        self._send(data)
+        self._deadline.set(self._timeouts.reply)
+        await asyncio.sleep(0)
+        while self._is_full and self._error is None and not self._session.has_reply:
+            await self._something()
+        self._deadline.clear()
         if self._session.has_reply:
             return False
         if self._error is not None:
@@ -181,13 +235,25 @@ class Connection(asyncio.Protocol):
             self._waiter.set_result(None)
 
     def _fail(self, error: DownstreamError) -> None:
+        self._relay.forget(self)
         if self._error is None:
             self._error = error
         self.abort()
         self._wake()
 
     def _timed_out(self) -> None:
-        self._fail(DownstreamError("the next server was silent for too long"))
+        if self._is_released:
+            self.quit()
+        else:
+            self._fail(DownstreamError("the next server was silent for too long"))
+
+    def _answered_after_release(self) -> None:
+        """The reply to RSET came: the connection is free. Anything else is the end."""
+        reply = self._session.next_reply()
+        if reply is None:
+            return
+        if not (reply.is_positive and self._is_useful and self._relay.put_back(self)):
+            self.abort()
 
     # What asyncio calls.
 
@@ -202,13 +268,15 @@ class Connection(asyncio.Protocol):
         except DownstreamError as error:
             self._fail(error)
             return
-        if self._is_leaving:
-            self.abort()
-        self._wake()
+        if self._is_released:
+            self._answered_after_release()
+        else:
+            self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._fail(DownstreamError(f"the next server closed the connection: {exc!r}", was_lost=True))
+        self._transport = None
         self._deadline.stop()
-        self._fail(DownstreamError(f"the next server closed the connection: {exc!r}"))
 
     def pause_writing(self) -> None:
         self._is_full = True

@@ -20,12 +20,16 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class DownstreamError(Unavailable):
-    """The next server cannot be reached, went away, or talks nonsense. `reply` is what that is to a client: a 451."""
+    """The next server cannot be reached, went away, or talks nonsense. `reply` is what that is to a client: a 451.
+
+    `was_lost`: a connection broke that had worked, so that a fresh one may work.
+    """
 
     code = "downstream_unavailable"
 
-    def __init__(self, message: str, reply: Reply = replies.DOWNSTREAM_LOST) -> None:
+    def __init__(self, message: str, reply: Reply = replies.DOWNSTREAM_LOST, *, was_lost: bool = False) -> None:
         super().__init__(message)
+        self.was_lost = was_lost
         self.reply = reply
 
 
@@ -48,6 +52,7 @@ class RelaySession:
         self._replies: deque[Reply] = deque()
         self._in_content = False
         self.extensions: frozenset[str] = frozenset()
+        self.in_transaction = False
         self.is_usable = True
 
     def receive(self, data: bytes) -> None:
@@ -91,6 +96,7 @@ class RelaySession:
         if "DSN" in self.extensions:
             command += f" RET={parameters.ret}" if parameters.ret else ""
             command += f" ENVID={parameters.envid}" if parameters.envid else ""
+        self.in_transaction = True
         return self._send(command)
 
     def recipient(self, path: Path, parameters: RecipientParameters) -> bytes:
@@ -109,12 +115,13 @@ class RelaySession:
         """Ends the content, which was sent with its dots encoded."""
         if not self._in_content:
             raise RuntimeError("there is no content to end")
-        self._in_content = False
+        self._in_content = self.in_transaction = False
         self._expected.append(_Expected.ANYTHING_ELSE)
         return END_OF_DATA
 
     def reset(self) -> bytes:
         """Gives the transaction up."""
+        self.in_transaction = False
         return self._send("RSET")
 
     def quit(self) -> bytes:

@@ -21,9 +21,10 @@ from authd.keys.facts import DkimKeys
 from authd.log import request_id
 from authd.smtp import dkim, message, replies, signing_policy
 from authd.smtp.grammar import NULL_SENDER, Path
+from authd.smtp.leg import Leg
 from authd.smtp.message import Client, Field
-from authd.smtp.relay import Connection, Relay, Timeouts
-from authd.smtp.replies import Reply, passed_on
+from authd.smtp.relay import Relay, Timeouts
+from authd.smtp.replies import Reply
 from authd.smtp.server import Listener
 from authd.smtp.session import Mail, Recipient
 from authd.smtp.spool import Spool
@@ -108,6 +109,7 @@ class SignerListener:
     async def stop(self, grace_seconds: float) -> None:
         """Finishes running transactions within the grace period; everybody else is told 421."""
         await self._listener.stop(grace_seconds)
+        self.relay.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def run(self, size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -122,7 +124,7 @@ class SignerPipeline:
 
     def __init__(self, signer: SignerListener) -> None:
         self._signer = signer
-        self._connection: Connection | None = None
+        self._leg: Leg | None = None
         self._spool = Spool()
         self._client = Client("", "", "")
         self._sender = NULL_SENDER
@@ -130,26 +132,25 @@ class SignerPipeline:
         self.is_committing = False
 
     async def mail(self, mail: Mail, client: Client) -> Reply:
-        """Takes the sender downstream, on a connection of its own."""
+        """Takes the sender downstream."""
         self._id = self._signer.new_id()
         request_id.set(self._id)
         self._client, self._sender = client, mail.sender
-        self._connection = await self._signer.relay.acquire()
-        reply = passed_on(await self._connection.mail(mail.sender, mail.parameters))
+        self._leg = Leg(self._signer.relay, mail.sender, mail.parameters)
+        reply = await self._leg.mail()
         if not reply.is_positive:
             self.give_up()
         return reply
 
     async def recipient(self, recipient: Recipient) -> Reply:
         """Takes the recipient downstream."""
-        if self._connection is None:
+        if self._leg is None:
             return replies.DOWNSTREAM_LOST
-        return passed_on(await self._connection.recipient(recipient.path, recipient.parameters))
+        return await self._leg.recipient(recipient.path, recipient.parameters)
 
     async def data(self) -> Reply:
         """The downstream is asked once the message is here, so that it never waits for our client."""
-        self._spool = Spool()
-        return replies.DOWNSTREAM_LOST if self._connection is None else replies.START_INPUT
+        return replies.DOWNSTREAM_LOST if self._leg is None else replies.START_INPUT
 
     def content(self, data: bytes) -> None:
         """Keeps a piece of the message."""
@@ -157,9 +158,9 @@ class SignerPipeline:
 
     async def end_of_data(self, client_left: Callable[[], bool]) -> Reply:
         """Signs the message, passes it on, and answers what the downstream does."""
-        if self._connection is None:
+        if self._leg is None:
             return replies.DOWNSTREAM_LOST
-        reply = await self._pass_on(self._connection, client_left)
+        reply = await self._pass_on(self._leg, client_left)
         counts = self._signer.counts
         if reply.is_positive:
             counts.accepted += 1
@@ -173,32 +174,31 @@ class SignerPipeline:
 
     def give_up(self) -> None:
         """Forgets the transaction."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            self._signer.relay.release(connection)
+        leg, self._leg = self._leg, None
+        if leg is not None:
+            leg.give_up()
         self._spool = Spool()
 
-    async def _pass_on(self, connection: Connection, client_left: Callable[[], bool]) -> Reply:
-        added = await self._added_header(connection)
+    async def _pass_on(self, leg: Leg, client_left: Callable[[], bool]) -> Reply:
+        added = await self._added_header(leg)
         if isinstance(added, Reply):
             return added
-        reply = await connection.data()
-        if reply.code != 354:
-            return passed_on(reply)
-        await connection.content(chain([added], self._spool.pieces()))
+        refusal = await leg.data()
+        if refusal is not None:
+            return refusal
+        await leg.content(chain([added], self._spool.pieces()))
         if client_left():
-            connection.abort()
             return replies.CLIENT_LEFT
         self.is_committing = True
         try:
-            return passed_on(await connection.end_of_data())
+            return await leg.end_of_data()
         finally:
             self.is_committing = False
 
-    async def _added_header(self, connection: Connection) -> bytes | Reply:
+    async def _added_header(self, leg: Leg) -> bytes | Reply:
         """What goes before the message, or why it is refused."""
         signer, spool = self._signer, self._spool
-        strict = signer.settings.strict_8bit and "8BITMIME" not in connection.extensions
+        strict = signer.settings.strict_8bit and "8BITMIME" not in leg.extensions
         examined = await signer.run(spool.size, _examine, spool, signer.settings, strict)
         if examined.refusal is not None:
             return examined.refusal

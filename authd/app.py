@@ -128,6 +128,7 @@ class Daemon:
         parts = self._parts = await build(self.database, self.settings, now, self.readiness)
         self._running.callback(parts.hasher.close)
         await parts.services.accounts.calibrate()
+        await parts.services.keys.issuer_key()
         changes = Changes(self.database)
         changes.subscribe("keys", parts.services.keys.forget)
         changes.start()

@@ -1,4 +1,4 @@
-"""One log line for each request that was answered: no query, no body, no cookie."""
+"""One log line for each request that was answered, at level debug unless it failed: no query, no body, no cookie."""
 
 import logging
 
@@ -11,6 +11,8 @@ logger = logging.getLogger("authd.http.access")
 
 def log_request(handler: RequestHandler) -> None:
     """Tornado's `log_function`."""
-    if isinstance(handler, Handler):
-        logger.info("%s %s %s %d %.1f ms", handler.client_address, handler.request.method, handler.log_path,
-                    handler.get_status(), 1000 * handler.request.request_time())
+    status = handler.get_status()
+    level = logging.INFO if status >= 400 else logging.DEBUG
+    if isinstance(handler, Handler) and logger.isEnabledFor(level):
+        logger.log(level, "%s %s %s %d %.1f ms", handler.client_address, handler.request.method, handler.log_path,
+                   status, 1000 * handler.request.request_time())

@@ -10,8 +10,9 @@ Nothing of a single page or protocol belongs here. `Services` lists what handler
 import functools
 import json
 import logging
+import re
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -32,6 +33,7 @@ __all__ = ["ComponentState", "Handler", "NotFoundHandler", "Problem", "Refusal",
 SIGN_IN_PATH = "/action/login/"
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _HSTS = "max-age=31536000"
+_POLICY_SOURCE = re.compile(r"[A-Za-z0-9+.:/\[\]_-]+")  # nothing that could begin another directive
 
 logger = logging.getLogger("authd.http")
 
@@ -131,7 +133,8 @@ class Handler(RequestHandler):
             await answer
 
     @classmethod
-    def allowed_methods(cls) -> list[str]:
+    @functools.cache
+    def allowed_methods(cls) -> Sequence[str]:
         """What the header Allow says."""
         allowed = [method for method in cls.SUPPORTED_METHODS
                    if getattr(cls, method.lower()) is not getattr(RequestHandler, method.lower())]
@@ -233,7 +236,8 @@ class Handler(RequestHandler):
 
     def _page_policy(self) -> str:
         """Nothing but our own styles and images. Chromium applies form-action to the redirect after a POST, too."""
-        form_action = " ".join(filter(None, ("'self'", self.form_redirect_origin)))
+        origin = self.form_redirect_origin
+        form_action = f"'self' {origin}" if origin and _POLICY_SOURCE.fullmatch(origin) else "'self'"
         return (f"default-src 'none'; style-src 'self'; img-src 'self'; form-action {form_action}; "
                 "base-uri 'none'; frame-ancestors 'none'")
 

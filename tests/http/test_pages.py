@@ -101,6 +101,16 @@ async def test_an_unexpected_error_is_told_without_details(
     assert "some-token" not in caplog.text
 
 
+async def test_what_failed_is_logged_without_its_query(browser: Browser, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    await browser.get("/health/")
+    await browser.get("/nowhere/?token=secret")
+    lines = [record.getMessage() for record in caplog.records if record.name == "authd.http.access"]
+    assert len(lines) == 1
+    assert re.fullmatch(r"127\.0\.0\.1 GET /nowhere/ 404 [0-9.]+ ms", lines[0])
+    assert "secret" not in caplog.text
+
+
 async def test_a_database_that_is_away_is_a_passing_condition(browser: Browser, site: Site, database_url: str) -> None:
     browser.cookies["authd_session"] = "some-token"
     site.database.replace_credentials(type(site.database._credentials)(database_url + "_gone"))

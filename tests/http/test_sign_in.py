@@ -238,14 +238,18 @@ async def test_a_form_shown_before_signing_in_elsewhere_still_counts(browser: Br
     assert (await browser.submit(second_tab, username="alice@example.com", password=PASSWORD)).code == 303
 
 
+@pytest.mark.parametrize(("origin", "form_action"), [
+    ("https://photos.example:8443", "'self' https://photos.example:8443"),
+    ("com.example.photos:", "'self' com.example.photos:"),
+    ("https://a; script-src *", "'self'"), ("", "'self'")])
 async def test_the_waiting_application_is_named_and_may_be_redirected_to(
-    browser: Browser, site: Site, monkeypatch: pytest.MonkeyPatch,
+    browser: Browser, site: Site, origin: str, form_action: str,
 ) -> None:
     async def behind(next_path: str) -> RequestingApplication | None:
         assert next_path == "/o2/authorize/?client_id=a"
-        return RequestingApplication("Photos & more", "https://photos.example")
+        return RequestingApplication("Photos & more", origin)
 
     object.__setattr__(site.services, "application_behind", behind)
     page = await browser.get("/action/login/?next=/o2/authorize/%3Fclient_id%3Da")
     assert "to continue to Photos &amp; more" in text(page)
-    assert "form-action 'self' https://photos.example;" in page.headers["Content-Security-Policy"]
+    assert f"; form-action {form_action}; " in page.headers["Content-Security-Policy"]

@@ -1,0 +1,182 @@
+"""Runs plans: reads the current state, resolves what a declared state refers to, and applies the effects with their audit
+in one transaction. What a plan is, is decided in `plan`; what names stand for, in `lookup` and `references`.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from authd.audit import Entry
+from authd.errors import AuthdError, CheckViolation, Conflict, DataError, InvalidInput, NotFound
+from authd.identity import crypt
+from authd.keys.facts import NewKey, Purpose
+from authd.provisioning import references
+from authd.provisioning.clients import AddClientSecret
+from authd.provisioning.domains import GenerateKey, RemoveKey, RetireKey
+from authd.provisioning.effects import Effect, Statement
+from authd.provisioning.lookup import find
+from authd.provisioning.plan import Mode, Outcome, Plan, plan
+from authd.provisioning.service_users import InsertServiceUser, SetServiceUserPassword
+from authd.provisioning.state import Secret, State
+from authd.sql import audit
+from authd.sql import keys as sql_keys
+from authd.sql import provisioning as sql
+from authd.sql.database import Database, Transaction
+
+_VERBS = {Outcome.CREATED: "create", Outcome.CHANGED: "change", Outcome.REMOVED: "remove"}
+
+
+class KeyMaker(Protocol):
+    """Makes and seals keys; authd.keys.store.KeyStore does."""
+
+    async def new_key(self, purpose: Purpose, algorithm: str, selector: str | None = None) -> NewKey:
+        """A key that is ready to be inserted."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One item: a declared state and what to do about it. `key` names the object where the declared state does not, or
+    gives it another name.
+    """
+
+    declared: State
+    mode: Mode
+    key: str | None = None
+
+    @property
+    def name(self) -> str | None:
+        """What the object is found by; None for a new one whose name is still to be made."""
+        return self.key if self.key is not None else self.declared.label if self.declared.is_named else None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a change. `state` is what there is now (None: nothing any more); `secrets` were made or set just now
+    and can be read nowhere else.
+    """
+
+    kind: str
+    name: str
+    plan: Plan[State]
+    state: State | None
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+class Provisioner:
+    """Brings objects to a declared state. `actor` is who the audit names; a retired key stays published for
+    `key_afterlife`, so that what it signed can still be verified.
+    """
+
+    def __init__(self, db: Database, keys: KeyMaker, now: Callable[[], datetime], *, actor: str, scheme: crypt.Scheme,
+                 key_afterlife: timedelta = timedelta(hours=2)) -> None:
+        self._db = db
+        self._keys = keys
+        self._now = now
+        self._actor = actor
+        self._scheme = scheme
+        self._key_afterlife = key_afterlife
+
+    async def apply(self, changes: Iterable[Change], *, dry_run: bool = False) -> list[Result]:
+        """Makes all of the changes, or none of them where one cannot be; with `dry_run` none either, but says what would
+        have happened. Each change sees what those before it did. Raises NotFound, InvalidInput, Conflict, Unavailable.
+        """
+        results: list[Result] = []
+        try:
+            async with self._db.transaction() as tx:
+                await sql.lock(tx)
+                for change in changes:
+                    results.append(await self._apply(tx, change))
+                await sql.check_constraints(tx)
+                if dry_run:
+                    raise _RollBack
+        except _RollBack:
+            pass
+        except CheckViolation as error:
+            raise InvalidInput("", str(error)) from error
+        except DataError as error:
+            raise Conflict(_explained(error)) from error
+        return results
+
+    async def _apply(self, tx: Transaction, change: Change) -> Result:
+        now, declared, name = self._now(), change.declared, change.name
+        kind, declarative = type(declared), change.mode in (Mode.CREATE, Mode.ENSURE)
+        current = None if name is None else await find(tx, kind, name, now, by_name_only=declarative)
+        if current is None and change.mode is Mode.EDIT:
+            raise NotFound(f"there is no {kind.kind} {name}")
+        if current is not None and declarative:  # case does not distinguish names: the one that exists keeps its spelling
+            declared = replace(declared, **{kind.name_field: current.label})
+        if change.mode is Mode.REMOVE:
+            await references.check_removal(tx, current)
+        else:
+            declared = await references.resolved(tx, declared, current, now, self._scheme)
+        planned = plan(declared, current, change.mode)
+        await references.check_names(tx, planned)
+        secrets: dict[str, str] = {}
+        for effect in planned.effects:
+            secrets.update(_revealed(effect))
+            await self._perform(tx, effect, now)
+        state = planned.after
+        if planned.after is not None and planned.outcome is not Outcome.UNCHANGED:
+            state = await find(tx, kind, planned.after.label, now, by_name_only=True)
+        await self._record(tx, planned)
+        label = state.label if state is not None else current.label if current is not None else name
+        return Result(kind.kind, label or "", planned, state, secrets)
+
+    async def _perform(self, tx: Transaction, effect: Effect, now: datetime) -> None:
+        if isinstance(effect, Statement):
+            await sql.run(tx, await self._hashed(effect), now)
+        elif isinstance(effect, GenerateKey):
+            key = await self._keys.new_key(effect.purpose, effect.algorithm, effect.selector)
+            await sql_keys.insert(tx, key, domain_id=await sql.domain_id(tx, effect.domain), now=now)
+        elif isinstance(effect, RetireKey):
+            await sql_keys.retire(tx, effect.key, retired_at=now, published_until=now + self._key_afterlife)
+        elif isinstance(effect, RemoveKey):
+            await sql_keys.remove(tx, effect.key)
+        else:
+            raise AuthdError(f"nobody performs {type(effect).__name__}")
+
+    async def _hashed(self, statement: Statement) -> Statement:
+        secrets: dict[str, Any] = {}
+        for item in fields(statement):
+            value = getattr(statement, item.name)
+            if isinstance(value, Secret):
+                secrets[item.name] = value.hash or await asyncio.to_thread(crypt.hash_password, value.value, self._scheme)
+        return replace(statement, **secrets)
+
+    async def _record(self, tx: Transaction, planned: Plan[State]) -> None:
+        state = planned.after or planned.before
+        if state is None or planned.outcome is Outcome.UNCHANGED:
+            return
+        kind = references.AUDIT_KINDS.get(state.kind, state.kind)
+        await audit.write(tx, Entry(
+            action=f"{kind}.{_VERBS[planned.outcome]}", actor=self._actor,
+            account_uuid=await references.account_of(tx, planned), object_kind=kind, object_name=state.label,
+            old=planned.old_values, new=planned.new_values))
+
+
+class _RollBack(Exception):
+    """Ends a transaction that was only tried."""
+
+
+def _revealed(effect: Effect) -> dict[str, str]:
+    if isinstance(effect, AddClientSecret):
+        return {"client_secret": effect.secret.value}
+    if isinstance(effect, (InsertServiceUser, SetServiceUserPassword)) and effect.password.generated:
+        return {"password": effect.password.value}
+    return {}
+
+
+def _explained(error: DataError) -> str:
+    """What stands in the way, in words, where the constraint's name tells it."""
+    return {
+        "account_identifier": "another user has this identifier",
+        "alias_address": "another alias has this address",
+        "mailing_list_name": "another mailing list has this name",
+        "service_user_username": "another service user has this name",
+        "client_client_id_key": "another client has this client_id",
+        "client_name_key": "another client has this name",
+        "signing_key_selector": "another key of the domain has this selector",
+        "account_primary_alias": "it is somebody's delivery mailbox; give the user another one first",
+    }.get(error.constraint, str(error))

@@ -251,7 +251,8 @@ class _Connection(asyncio.Protocol):
         return self._is_at_end and self._session.waiting_input == 0
 
     async def _more_input(self) -> bool:
-        """Sends what is due and waits for bytes. False: none will come."""
+        """Sends what is due and waits for bytes. False: none will come. Everything that arrived so far is dealt with."""
+        self._has_new_input = False
         if self._listener.is_stopping and not self._session.in_transaction:
             self._session.close(replies.STOPPING)
             return True
@@ -266,7 +267,6 @@ class _Connection(asyncio.Protocol):
             self._waiter = self._loop.create_future()
             await self._waiter
         self._deadline.clear()
-        self._has_new_input = False
         return True
 
     def _send(self) -> None:

@@ -1,2 +1,2 @@
--- name: list_sender
-SELECT 1 FROM mailing_list WHERE lower(new_mailfrom) = lower(%(address)s) LIMIT 1;
+-- name: is_list_sender
+SELECT EXISTS (SELECT FROM mailing_list WHERE lower(new_mailfrom) = lower(%(address)s));

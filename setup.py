@@ -16,7 +16,7 @@ setup(
     description="One daemon that gives a small host its identity",
     license="MIT",
     python_requires=">=3.11",
-    packages=[*PACKAGES, "authd_tools"],
+    packages=[*PACKAGES, "authd_tools", "authd_tools.benchmarks"],
     package_dir={"authd_tools": "tools"},
     package_data={
         "authd": ["sql/queries/*.sql", "sql/queries/*/*.sql", "sql/migrations/*.sql", "sql/functions/*.sql",

@@ -1,0 +1,104 @@
+"""What the measured host knows: a domain with its keys, people who can sign in, and an OAuth2 client.
+
+A process of its own, so that the one that measures stays small: `python -m … population site CONFIG PEOPLE` prints a
+`Site` as JSON, `… keys CONFIG COUNT` adds signing keys to what is published.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from authd import config
+from authd.config import Settings
+from authd.embedded import running_database
+from authd.identity import crypt
+from authd.keys.cipher import load_cipher
+from authd.keys.store import KeyStore
+from authd.provisioning.accounts import account_options
+from authd.provisioning.aliases import alias_options
+from authd.provisioning.clients import NewSecret, client_options
+from authd.provisioning.domains import domain_options
+from authd.provisioning.plan import Mode
+from authd.provisioning.provisioner import Change, Provisioner
+from authd.provisioning.state import Secret, State
+from authd.sql import keys as sql_keys
+from authd.sql.database import Database
+from authd.sql.migrate import migrate
+
+DOMAIN = "bench.example"
+PASSWORD = "correct horse battery staple"  # noqa: S105
+REDIRECT_URI = "http://127.0.0.1:9999/callback"
+GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials")
+
+
+@dataclass(frozen=True)
+class Site:
+    """Names and secrets that the load needs. Everybody in `people` has PASSWORD."""
+
+    people: list[str]
+    client_id: str
+    client_secret: str
+
+
+async def populate(database: Database, settings: Settings, people: int) -> Site:
+    """A domain with a JWT and a DKIM key, `people` accounts with an address each, and a client that is trusted."""
+    await migrate(database)
+    scheme = crypt.scheme_here("yescrypt")
+    with ThreadPoolExecutor(2) as pool:
+        hashes = list(pool.map(lambda _: crypt.hash_password(PASSWORD, scheme), range(people)))
+    secret, secret_hash = crypt.generated_secret()
+    client = client_options(name="Benchmark", client_id="benchmark", redirect_uri=[REDIRECT_URI], grant_type=GRANT_TYPES,
+                            domain=DOMAIN, skip_authorization=True, always_refresh=True)
+    states: list[State] = [domain_options(name=DOMAIN, create_key=["jwt", "dkim"]),
+                           replace(client, secret=NewSecret(secret, generated=True, hash=secret_hash))]
+    names = [f"user{number}" for number in range(people)]
+    for name, password_hash in zip(names, hashes, strict=True):
+        account = account_options(identifier=name)
+        states += [replace(account, password=Secret(PASSWORD, hash=password_hash)),
+                   alias_options(address=f"{name}@{DOMAIN}", user=name),
+                   account_options(identifier=name, delivery_mailbox=f"{name}@{DOMAIN}")]
+    provisioner = Provisioner(database, _key_store(database, settings), _now, actor="benchmark", scheme=scheme)
+    await provisioner.apply(Change(state, Mode.ENSURE) for state in states)
+    return Site([f"{name}@{DOMAIN}" for name in names], "benchmark", secret)
+
+
+async def add_keys(database: Database, settings: Settings, count: int) -> None:
+    """More published keys of the issuer (ES256, which take no time to make)."""
+    store = _key_store(database, settings)
+    async with database.transaction() as tx:
+        for _ in range(count):
+            await sql_keys.insert(tx, await store.new_key("jwt", "ES256"), domain_id=None, now=_now())
+
+
+def _key_store(database: Database, settings: Settings) -> KeyStore:
+    return KeyStore(database, load_cipher(settings.secrets.key_file), _now)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def main(kind: str, file: Path, number: int) -> None:
+    """Runs one of the two on the configured database."""
+    settings = config.load(file, {})
+
+    async def run(work: Callable[[Database, Settings, int], Awaitable[object]]) -> object:
+        database = Database(credentials)
+        try:
+            return await work(database, settings, number)
+        finally:
+            database.close()
+
+    with running_database(settings.database) as credentials:
+        made = asyncio.run(run(populate if kind == "site" else add_keys))
+    if isinstance(made, Site):
+        print(json.dumps(asdict(made)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))

@@ -1,0 +1,101 @@
+"""Processes that a benchmark starts: servers until they are no longer needed, and short work whose answer is a number."""
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+_PORTS = range(20_000, 32_000)  # below those that the system hands out
+_READY_WITHIN = 30.0
+_STOPPED_WITHIN = 30.0
+
+
+class WorkerFailed(Exception):
+    """A process ended that should run, or did not do what it is for."""
+
+
+def module(name: str) -> str:
+    """The full name of a module of this package, for `python -m`."""
+    return f"{__package__}.{name}"
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on now."""
+    for port in random.sample(_PORTS, len(_PORTS)):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise WorkerFailed("no port is free")
+
+
+@contextmanager
+def server(command: Sequence[str], log: Path, ready: Callable[[], bool]) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs a server for the block, which begins when `ready` says so. What the server says goes to `log`."""
+    with open(log, "ab") as said:
+        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+    try:
+        deadline = time.monotonic() + _READY_WITHIN
+        while not ready():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise WorkerFailed(f"{' '.join(command)} does not serve: {_tail(log)}")
+            time.sleep(0.01)
+        yield process
+        if process.poll() is not None:
+            raise WorkerFailed(f"{' '.join(command)} ended by itself: {_tail(log)}")
+    finally:
+        stop(process)
+
+
+def accepts(port: int) -> bool:
+    """Whether somebody listens on that port of 127.0.0.1."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """SIGTERM, and SIGKILL where that is not enough."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(_STOPPED_WITHIN)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def answer(*arguments: str, stdin: str = "") -> str:
+    """What `python -m MODULE …` of this package prints. The first argument is the module's name."""
+    name, *rest = arguments
+    done = subprocess.run([sys.executable, "-m", module(name), *rest], cwd=ROOT, input=stdin, capture_output=True, text=True,
+                          check=False)
+    if done.returncode != 0:
+        raise WorkerFailed(f"{name} {' '.join(rest)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def memory(pid: int) -> float:
+    """MiB (PSS) of a process and all below it."""
+    kibibytes = 0
+    for each in _family(pid):
+        rollup = Path(f"/proc/{each}/smaps_rollup").read_text()
+        kibibytes += int(next(line for line in rollup.splitlines() if line.startswith("Pss:")).split()[1])
+    return kibibytes / 1024
+
+
+def _family(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task").glob("*/children")
+    return [pid, *(one for file in children for child in file.read_text().split() for one in _family(int(child)))]
+
+
+def _tail(log: Path) -> str:
+    return os.linesep.join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])

@@ -143,12 +143,13 @@ class Accounts:
                 if login is None or not proven:
                     await self._record_failure(attempt, admission, obstacle or "password", claimant)
                     raise InvalidCredentials
-                await self._record_success(attempt, admission, login)
+                permitted = _permitted(login, attempt)
+                await self._record_success(attempt, admission, permitted)
         except Throttled:
             _LOG.warning("%s", login_record.failure_line(attempt, "throttled"))
             raise
-        await self._rehash(login, attempt.password)
-        return _permitted(login, attempt)
+        await self._rehash(permitted, attempt.password)
+        return permitted
 
     async def _record_failure(
         self, attempt: LoginAttempt, admission: Admission, reason: Reason, claimant: Claimant

@@ -25,7 +25,8 @@ def test_the_free_failures_cost_nothing(failures: int) -> None:
     assert waits(failures, 0) == 0
 
 
-@pytest.mark.parametrize(("failures", "wait"), [(10, 2), (11, 4), (12, 8), (15, 64), (18, 512), (19, 900), (20, 900), (10_000, 900)])
+@pytest.mark.parametrize(("failures", "wait"), [
+    (10, 2), (11, 4), (12, 8), (15, 64), (18, 512), (19, 900), (20, 900), (10_000, 900)])
 def test_from_then_on_the_wait_doubles_up_to_the_longest(failures: int, wait: int) -> None:
     assert waits(failures, 0) == wait
     assert waits(failures, wait - 0.5) == 1

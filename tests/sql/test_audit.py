@@ -11,7 +11,8 @@ from tests.support import open_database
 
 async def test_an_entry_comes_back_as_it_was_written(database_url: str) -> None:
     account = uuid4()
-    entry = Entry("account.edit", "root", account, "2001:db8::1", "account", "alice", {"full_name": "Al"}, {"full_name": "Älice"})
+    entry = Entry(
+        "account.edit", "root", account, "2001:db8::1", "account", "alice", {"full_name": "Al"}, {"full_name": "Älice"})
     async with open_database(database_url) as db:
         await audit.write(db, entry)
         (record,) = await audit.page(db)

@@ -6,7 +6,7 @@ from typing import Any, Generic
 
 from authd.errors import Conflict, NotFound
 from authd.provisioning.effects import Effect
-from authd.provisioning.state import Difference, S, completed, differences, merged
+from authd.provisioning.state import Difference, S, State, completed, differences, merged
 
 
 class Mode(Enum):
@@ -20,6 +20,22 @@ class Mode(Enum):
     ENSURE = "ensure"
     EDIT = "edit"
     REMOVE = "remove"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One item: a declared state and what to do about it. `key` names the object where the declared state does not, or
+    gives it another name.
+    """
+
+    declared: State
+    mode: Mode
+    key: str | None = None
+
+    @property
+    def name(self) -> str | None:
+        """What the object is found by; None for a new one whose name is still to be made."""
+        return self.key if self.key is not None else self.declared.label if self.declared.is_named else None
 
 
 class Outcome(Enum):

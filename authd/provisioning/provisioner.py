@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from authd.audit import Entry
+from authd.config.settings import PasswordSettings
 from authd.errors import AuthdError, CheckViolation, Conflict, DataError, InvalidInput, NotFound
 from authd.identity import crypt
 from authd.keys.facts import NewKey, Purpose
@@ -17,7 +18,7 @@ from authd.provisioning.clients import AddClientSecret
 from authd.provisioning.domains import GenerateKey, RemoveKey, RetireKey
 from authd.provisioning.effects import Effect, Statement
 from authd.provisioning.lookup import find
-from authd.provisioning.plan import Mode, Outcome, Plan, plan
+from authd.provisioning.plan import Change, Mode, Outcome, Plan, plan
 from authd.provisioning.service_users import InsertServiceUser, SetServiceUserPassword
 from authd.provisioning.state import Secret, State
 from authd.sql import audit
@@ -33,22 +34,6 @@ class KeyMaker(Protocol):
 
     async def new_key(self, purpose: Purpose, algorithm: str, selector: str | None = None) -> NewKey:
         """A key that is ready to be inserted."""
-
-
-@dataclass(frozen=True)
-class Change:
-    """One item: a declared state and what to do about it. `key` names the object where the declared state does not, or
-    gives it another name.
-    """
-
-    declared: State
-    mode: Mode
-    key: str | None = None
-
-    @property
-    def name(self) -> str | None:
-        """What the object is found by; None for a new one whose name is still to be made."""
-        return self.key if self.key is not None else self.declared.label if self.declared.is_named else None
 
 
 @dataclass(frozen=True)
@@ -154,6 +139,11 @@ class Provisioner:
             action=f"{kind}.{_VERBS[planned.outcome]}", actor=self._actor,
             account_uuid=await references.account_of(tx, planned), object_kind=kind, object_name=state.label,
             old=planned.old_values, new=planned.new_values))
+
+
+def scheme_of(settings: PasswordSettings) -> crypt.Scheme:
+    """The scheme for new password hashes: the configured one, where this machine has it."""
+    return crypt.scheme_here("yescrypt" if settings.scheme == "yescrypt" else "sha512crypt")
 
 
 class _RollBack(Exception):

@@ -21,8 +21,8 @@ from authd.provisioning.effects import Statement
 from authd.provisioning.groups import Group, Permission, group_options, permission_options
 from authd.provisioning.lookup import find, get
 from authd.provisioning.mailing_lists import MailingList, mailing_list_options
-from authd.provisioning.plan import Mode, Outcome
-from authd.provisioning.provisioner import Change, Provisioner, Result
+from authd.provisioning.plan import Change, Mode, Outcome
+from authd.provisioning.provisioner import Provisioner, Result
 from authd.provisioning.service_users import ServiceUser, service_user_options
 from authd.provisioning.state import UNSET, State, adjusted
 from authd.sql import provisioning as sql

@@ -6,9 +6,11 @@ from uuid import UUID
 
 from authd.identity.facts import Account, Login, LoginName, ServiceUser
 from authd.sql.database import Executor
+from authd.sql.prepared import Prepared
 from authd.sql.queries import load
 
 _QUERIES = load("accounts")
+_LOGIN = Prepared(_QUERIES["login"], "account_login")
 _SAMPLE = 20_000  # rows that are looked at to learn which schemes are in use
 ACCOUNT_COLUMNS = 13
 
@@ -20,7 +22,7 @@ def account_of(row: tuple[Any, ...]) -> Account:
 
 async def login(db: Executor, name: LoginName) -> Login | None:
     """What the name leads to, whatever its state: an alias's account, a service user, else an admin. One round trip."""
-    row = await db.fetch_one(_QUERIES["login"], {"local_part": name.local_part, "domain": name.domain})
+    row = await db.fetch_one(_LOGIN, {"local_part": name.local_part, "domain": name.domain})
     if row is None:
         return None
     held, service_user_id, username, password_hash, generated, limited, permissions = row[ACCOUNT_COLUMNS:]

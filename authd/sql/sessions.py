@@ -8,9 +8,11 @@ from uuid import UUID
 from authd.identity.facts import Session, SessionSummary
 from authd.sql.accounts import ACCOUNT_COLUMNS, account_of
 from authd.sql.database import Executor
+from authd.sql.prepared import Prepared
 from authd.sql.queries import load
 
 _QUERIES = load("sessions")
+_FIND = Prepared(_QUERIES["find"], "session_find")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ async def start(
 
 async def find(db: Executor, token_digest: bytes, *, now: datetime, idle_since: datetime) -> Found | None:
     """The session with that token, of an active account, not expired and seen after `idle_since`. One round trip."""
-    row = await db.fetch_one(_QUERIES["find"], {"token_digest": token_digest, "now": now, "idle_since": idle_since})
+    row = await db.fetch_one(_FIND, {"token_digest": token_digest, "now": now, "idle_since": idle_since})
     if row is None:
         return None
     session_id, sid, service_user_id, amr, acr, authenticated_at, expires_at, last_seen_at = row[ACCOUNT_COLUMNS:]

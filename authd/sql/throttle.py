@@ -6,9 +6,11 @@ from datetime import datetime
 from uuid import UUID
 
 from authd.sql.database import Executor
+from authd.sql.prepared import Prepared
 from authd.sql.queries import load
 
 _QUERIES = load("throttle")
+_STANDING = Prepared(_QUERIES["standing"], "throttle_standing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ async def standing(
     devices_since: datetime,
 ) -> Standing:
     """How the subjects stand. One round trip. `subjects` is not empty."""
-    rows = await db.fetch_all(_QUERIES["standing"], {
+    rows = await db.fetch_all(_STANDING, {
         "subjects": list(subjects), "account_uuid": account_uuid, "network": network, "device_digest": device_digest,
         "failures_since": failures_since, "addresses_since": addresses_since, "devices_since": devices_since})
     return Standing({subject: Failures(count, last) for subject, count, last, _ in rows}, any(row[3] for row in rows))

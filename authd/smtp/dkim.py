@@ -28,7 +28,7 @@ _LINE = 72
 
 
 def canonical_body(content: Iterable[bytes]) -> Iterator[bytes]:
-    """The relaxed form of a body that comes in pieces (RFC 6376 section 3.4.4). Empty lines at the end are left out."""
+    """The relaxed form of a body that comes in pieces, and ends with CR LF where it is not empty (RFC 6376 section 3.4.4)."""
     waiting = b""    # white space or half a line end that the next piece decides about
     line_ends = 0    # they count only if something follows
     is_empty = True

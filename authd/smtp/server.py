@@ -87,7 +87,7 @@ class Listener:
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
         self._addresses: Counter[str] = Counter()
-        self._all_gone = asyncio.Event()
+        self._has_left = asyncio.Event()
 
     @property
     def connections(self) -> int:
@@ -115,13 +115,14 @@ class Listener:
             self._server.close()
         for connection in list(self._connections):
             connection.stop_if_idle()
-        if self._connections:
-            try:
-                async with asyncio.timeout(grace_seconds):
-                    await self._all_gone.wait()
-            except TimeoutError:
-                _log.warning("%d clients were still in a transaction", len(self._connections))
-                await asyncio.gather(*(connection.end() for connection in list(self._connections)), return_exceptions=True)
+        try:
+            async with asyncio.timeout(grace_seconds):
+                while self._connections:
+                    self._has_left.clear()
+                    await self._has_left.wait()
+        except TimeoutError:
+            _log.warning("%d clients were still in a transaction", len(self._connections))
+            await asyncio.gather(*(connection.end() for connection in list(self._connections)))
 
     def admit(self, connection: "_Connection", address: str) -> bool:
         """Whether there is room for another client of that address; if so it counts until `leave`."""
@@ -140,8 +141,7 @@ class Listener:
             self._addresses[address] -= 1
             if not self._addresses[address]:
                 del self._addresses[address]
-        if not self._connections:
-            self._all_gone.set()
+        self._has_left.set()
 
     def _is_exempt(self, address: str) -> bool:
         ip = ipaddress.ip_address(address)
@@ -292,8 +292,11 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._address = str(transport.get_extra_info("peername")[0])
+        peer = transport.get_extra_info("peername")
+        if peer is None:  # it has gone already
+            transport.abort()
+            return
+        self._transport, self._address = transport, str(peer[0])
         if self._listener.is_stopping or not self._listener.admit(self, self._address):
             refusal = replies.STOPPING if self._listener.is_stopping else replies.TOO_MANY_CONNECTIONS
             transport.write(bytes(refusal))

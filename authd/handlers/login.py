@@ -13,14 +13,16 @@ PASSWORD = ("pwd",)  # RFC 8176
 
 
 class SignInHandler(Handler):
-    """`/action/login/?next=PATH`; with `again` the form is shown to somebody who is signed in, too."""
+    """`/action/login/?next=PATH`; with `again` the form is shown to somebody who is signed in, too.
+    `login_hint` fills in the name.
+    """
 
     async def get(self) -> None:
         next_path = safe_next(self.query.get("next", ""), default="")
         if self.current_session is not None and "again" not in self.query:
             self.see_other(next_path or _usual_place(self.current_session))
         else:
-            await self._show(SignInForm("", "", False, next_path))
+            await self._show(SignInForm(self.query.get("login_hint", ""), "", False, next_path))
 
     async def post(self) -> None:
         form = SignInForm.read(self.form)

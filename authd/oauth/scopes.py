@@ -5,11 +5,11 @@ from types import MappingProxyType
 
 # What the consent page calls them, in the order it shows them.
 TITLES = MappingProxyType({
-    "openid": "Know who you are when you sign in",
-    "profile": "Your name and user name",
-    "email": "Your mail address",
-    "groups": "The groups you belong to",
-    "permissions": "The permissions you hold",
+    "openid": "Know who you are",
+    "profile": "See your name and user name",
+    "email": "See your mail address",
+    "groups": "See the groups you belong to",
+    "permissions": "See the permissions you hold",
     "offline_access": "Keep access while you are away",
 })
 STANDARD = frozenset(TITLES)

@@ -87,12 +87,13 @@ async def test_the_whole_flow(client: Client, site: Site) -> None:
     assert sent.code == 303
     sign_in = await client.browser.get(sent.headers["Location"])
     assert "to continue to Application app" in text(sign_in)
+    assert 'value="alice@example.com"' in text(sign_in)
     assert "form-action 'self' https://app.example.com;" in sign_in.headers["Content-Security-Policy"]
     landed = await client.browser.submit(sign_in, username="alice@example.com", password="correct horse battery")
     page = await client.browser.get(landed.headers["Location"])
     assert page.code == 200
     assert len(forms(page)) == 1
-    assert "Your mail address" in text(page)
+    assert "See your mail address" in text(page)
     assert "form-action 'self' https://app.example.com;" in page.headers["Content-Security-Policy"]
     answer = await client.allow(page)
     parameters = sent_back(answer)

@@ -11,6 +11,7 @@ from authd.handlers.forms import LONGEST_NEXT
 from authd.oauth.authorization import SINCE, AskConsent, ErrorPage, NotPermitted, SignIn
 from authd.oauth.authorization_request import Redirect, origin
 from authd.oauth.parameters import Parameters, parse
+from authd.oauth.scopes import TITLES
 from authd.oauth.service import AUTHORIZE_PATH
 
 
@@ -46,7 +47,7 @@ class AuthorizeHandler(Handler):
             case AskConsent():
                 self.form_redirect_origin = origin(outcome.target.uri)
                 here = f"{AUTHORIZE_PATH}?{urlencode(parameters.values)}"
-                self.render_page("oauth/consent.html", client=outcome.client, scopes=outcome.scopes, action=here,
+                self.render_page("oauth/consent.html", client=outcome.client, scopes=outcome.scopes, titles=TITLES, action=here,
                                  switch=f"{SIGN_IN_PATH}?{urlencode({'next': here, 'again': 'yes'})}")
             case NotPermitted():
                 self.render_page("oauth/not_permitted.html", 403, client=outcome.client, missing=outcome.missing,

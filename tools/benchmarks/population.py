@@ -23,8 +23,8 @@ from authd.provisioning.accounts import account_options
 from authd.provisioning.aliases import alias_options
 from authd.provisioning.clients import NewSecret, client_options
 from authd.provisioning.domains import domain_options
-from authd.provisioning.plan import Mode
-from authd.provisioning.provisioner import Change, Provisioner
+from authd.provisioning.plan import Change, Mode
+from authd.provisioning.provisioner import Provisioner
 from authd.provisioning.state import Secret, State
 from authd.sql import keys as sql_keys
 from authd.sql.database import Database

@@ -17,12 +17,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from ipaddress import IPv4Address, IPv6Address
 from uuid import UUID
 
 from authd.config.settings import ThrottleSettings
+from authd.config.values import Network
 from authd.errors import Throttled
-from authd.identity.addresses import is_within, network_of
-from authd.identity.tokens import token_digest
 from authd.sql import throttle as sql
 from authd.sql.database import Database, Executor
 from authd.sql.server_secrets import server_secret
@@ -60,12 +60,16 @@ def room(failures: int, policy: Policy) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Claimant:
-    """Who wants to try a password: the account the name leads to (None: to nobody), the name, and the client."""
+    """Who wants to try a password: the account the name leads to (None: to nobody), the name, and the client.
+
+    `address` is the client's, `network` what counts as one client, `device_digest` that of its known-device cookie.
+    """
 
     account_uuid: UUID | None
     name: str
-    remote_address: str | None
-    device_token: str | None = field(default=None, repr=False)
+    address: IPv4Address | IPv6Address | None
+    network: Network | None
+    device_digest: bytes | None
 
 
 @dataclass(slots=True)
@@ -170,9 +174,8 @@ class Throttle:
     async def _try(self, claimant: Claimant) -> Admission | _Full:
         """Admits where there is room. From the reading of the counters to the taking of the room nothing may await."""
         owner = self._owner(claimant)
-        network = network_of(claimant.remote_address)
-        at_network = f"{owner}@{network}"
-        address = None if network is None or is_within(claimant.remote_address, self._trusted) else f"address:{network}"
+        at_network = f"{owner}@{claimant.network}"
+        address = f"address:{claimant.network}" if self._counts(claimant.address) else None
         standing = await self._read(claimant, [owner, at_network if address is None else address])
         if not standing.known:
             counted = {owner: self._account_policy} | ({address: self._address_policy} if address else {})
@@ -195,17 +198,19 @@ class Throttle:
 
     async def _read(self, claimant: Claimant, subjects: list[str]) -> sql.Standing:
         """The counters, read again where this process has written one meanwhile."""
-        network = network_of(claimant.remote_address)
-        device = claimant.device_token
+        network = None if claimant.network is None else str(claimant.network)
         while True:
             seen = self._failures_recorded
             now = self._now()
             standing = await sql.standing(
-                self._db, subjects, account_uuid=claimant.account_uuid, network=None if network is None else str(network),
-                device_digest=None if device is None else token_digest(device), failures_since=now - self._window,
+                self._db, subjects, account_uuid=claimant.account_uuid, network=network,
+                device_digest=claimant.device_digest, failures_since=now - self._window,
                 addresses_since=now - ADDRESS_KNOWN_FOR, devices_since=now - self._device_lifetime)
             if seen == self._failures_recorded:
                 return standing
+
+    def _counts(self, address: IPv4Address | IPv6Address | None) -> bool:
+        return address is not None and not any(address in network for network in self._trusted)
 
     async def _load_secret(self) -> None:
         if self._secret is None:

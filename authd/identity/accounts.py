@@ -15,7 +15,7 @@ from authd.audit import Entry
 from authd.config.settings import PasswordSettings
 from authd.errors import InvalidCredentials, InvalidInput, NotFound, Overloaded, PermissionMissing, Throttled
 from authd.identity import crypt, login_record, password_policy
-from authd.identity.addresses import LONGEST_LOGIN_NAME, client_address, network_of, parse_login_name
+from authd.identity.addresses import LONGEST_LOGIN_NAME, client_address, client_ip, network_of, parse_login_name
 from authd.identity.facts import Account, Login, LoginAttempt
 from authd.identity.login_record import Reason
 from authd.identity.passwords import Hasher
@@ -131,7 +131,8 @@ class Accounts:
     async def _prove(self, attempt: LoginAttempt, login: Login | None, name: str) -> Login:
         """Checks the password and tells of the outcome. What may not log in costs a hash like everything else."""
         claimant = Claimant(
-            None if login is None else login.account.uuid, name, attempt.remote_address, attempt.device_token)
+            None if login is None else login.account.uuid, name, client_ip(attempt.remote_address),
+            network_of(attempt.remote_address), _device_digest(attempt))
         obstacle = "unknown" if login is None else _obstacle(login, attempt)
         stored = None if login is None or obstacle else login.password_hash
         try:
@@ -165,8 +166,7 @@ class Accounts:
         network = network_of(attempt.remote_address)
         async with self._db.transaction() as tx:
             await sql.record_login(
-                tx, login, network=None if network is None else str(network),
-                device_digest=None if attempt.device_token is None else token_digest(attempt.device_token),
+                tx, login, network=None if network is None else str(network), device_digest=_device_digest(attempt),
                 now=now, stale=now - _NOTED_EVERY)
             await self._throttle.record_success(tx, admission)
             await audit.write(tx, login_record.success_entry(attempt, login))
@@ -181,6 +181,10 @@ class Accounts:
         except Overloaded:
             return
         await sql.rehash(self._db, login, new)
+
+
+def _device_digest(attempt: LoginAttempt) -> bytes | None:
+    return None if attempt.device_token is None else token_digest(attempt.device_token)
 
 
 def _refuse_malformed(attempt: LoginAttempt) -> None:

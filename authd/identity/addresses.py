@@ -13,6 +13,8 @@ from authd.config.values import Network
 from authd.errors import InvalidInput
 from authd.identity.facts import LoginName
 
+IPAddress = IPv4Address | IPv6Address
+
 LONGEST_DOMAIN = 253
 LONGEST_LOGIN_NAME = 320  # 64 for the local part, 255 for the domain, one @
 
@@ -81,15 +83,24 @@ def parse_login_name(text: str) -> LoginName | None:
     return LoginName(address.local_part.lower(), address.domain)
 
 
+def client_ip(text: str | None) -> IPAddress | None:
+    """A client's address; an IPv4-mapped IPv6 address is the IPv4 address. None for what is no address."""
+    try:
+        parsed = ip_address((text or "").partition("%")[0])
+    except ValueError:
+        return None
+    return parsed.ipv4_mapped or parsed if isinstance(parsed, IPv6Address) else parsed
+
+
 def client_address(text: str | None) -> str | None:
-    """The one form of an IP address; an IPv4-mapped IPv6 address is the IPv4 address. None for what is no address."""
-    parsed = _parse_ip(text or "")
+    """The one form of a client's address. None for what is no address."""
+    parsed = client_ip(text)
     return None if parsed is None else str(parsed)
 
 
 def network_of(address: str | None) -> Network | None:
     """What counts as one client: an IPv4 address, the /64 of an IPv6 address. None for what is no address."""
-    parsed = _parse_ip(address or "")
+    parsed = client_ip(address)
     if parsed is None:
         return None
     return ip_network((parsed, _IPV6_PREFIX if parsed.version == 6 else 32), strict=False)
@@ -97,13 +108,5 @@ def network_of(address: str | None) -> Network | None:
 
 def is_within(address: str | None, networks: Iterable[Network]) -> bool:
     """Whether `address` is in one of the networks, an IPv4-mapped one as the IPv4 address it is."""
-    parsed = _parse_ip(address or "")
+    parsed = client_ip(address)
     return parsed is not None and any(parsed in network for network in networks)
-
-
-def _parse_ip(text: str) -> IPv4Address | IPv6Address | None:
-    try:
-        parsed = ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    return parsed.ipv4_mapped or parsed if isinstance(parsed, IPv6Address) else parsed

@@ -4,7 +4,6 @@ What a part does stands in its own room; nothing but this file and `cli.py` know
 """
 
 import asyncio
-import contextlib
 import logging
 import signal
 import ssl
@@ -22,7 +21,8 @@ from authd.errors import AuthdError, Conflict, DatabaseUnavailable
 from authd.handlers.assets import Assets
 from authd.handlers.branding import page_templates
 from authd.handlers.oauth import requesting_application
-from authd.handlers.routes import make_application, make_server
+from authd.handlers.routes import make_application
+from authd.handlers.server import make_server
 from authd.handlers.services import ComponentState, Services
 from authd.identity.accounts import Accounts
 from authd.identity.passwords import Hasher
@@ -210,9 +210,7 @@ class Daemon:
         try:
             yield
         finally:
-            server.stop()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(server.close_all_connections(), http.shutdown_grace)
+            await server.drain(http.shutdown_grace)
 
     @asynccontextmanager
     async def _signers(self, keys: KeyStore) -> AsyncIterator[None]:

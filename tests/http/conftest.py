@@ -11,7 +11,8 @@ from tornado.ioloop import IOLoop
 from tornado.web import Application
 
 from authd.config import Settings
-from authd.handlers.routes import make_application, make_server
+from authd.handlers.routes import make_application
+from authd.handlers.server import make_server
 from authd.sql.database import Credentials, Database
 from tests.http.support import Browser, Site, make_site, site_settings
 

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from authd.errors import InvalidInput
-from authd.oauth.facts import ClaimRequest, Client, ClientIdentity, Grant, Subject
+from authd.oauth.facts import ClaimRequest, Client, ClientIdentity, Grant, Subject, SubjectIdentity
 
 # Each claim about a person, and the scope that gives it (OpenID Connect Core section 5.4, and our own two).
 SCOPE_OF_CLAIM = MappingProxyType({
@@ -74,7 +74,7 @@ def _essential_acr(wish: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(value for value in values if isinstance(value, str))
 
 
-def subject_identifier(client: ClientIdentity, subject: Subject, pairwise_key: bytes) -> str:
+def subject_identifier(client: ClientIdentity, subject: SubjectIdentity, pairwise_key: bytes) -> str:
     """`sub`: the account's uuid, or for a pairwise client what only clients of the same host see (section 8.1)."""
     if client.subject_type == "public":
         return str(subject.uuid)

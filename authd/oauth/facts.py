@@ -58,18 +58,24 @@ class Client(ClientIdentity):
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class SubjectIdentity:
+    """The account that a token speaks for."""
+
+    uuid: UUID
+    identifier: str
+    is_active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Subject(SubjectIdentity):
     """The account that a request is about, as claims and rights need it.
 
     `permissions` are the identifiers it holds, within those of the service user that it acts through; `limited` says that
     this service user is limited to named permissions.
     """
 
-    uuid: UUID
-    identifier: str
     full_name: str
     email: str | None
-    is_active: bool
     limited: bool
     permissions: frozenset[str]
     groups: tuple[str, ...]
@@ -152,7 +158,7 @@ class PresentedToken:
     access_token: AccessToken | None = None
     refresh_token: RefreshToken | None = None
     grant: Grant | None = None
-    subject: Subject | None = None
+    subject: SubjectIdentity | None = None
 
 
 @dataclass(frozen=True, slots=True)

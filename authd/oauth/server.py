@@ -15,7 +15,7 @@ from oauthlib.oauth2.rfc6749.tokens import BearerToken
 from oauthlib.openid.connect.core.grant_types import AuthorizationCodeGrant, RefreshTokenGrant
 
 from authd.oauth import claims, replies, rules, scopes
-from authd.oauth.facts import InspectionFacts, PresentedToken, TokenFacts
+from authd.oauth.facts import InspectionFacts, PresentedToken, Subject, TokenFacts
 from authd.oauth.issuing import Issuer
 from authd.oauth.parameters import Parameters
 from authd.oauth.replies import Decision, Reply
@@ -69,9 +69,9 @@ def decide_revocation(facts: InspectionFacts, request: ClientRequest, now: datet
     return Decision(reply, tuple(validator.effects))
 
 
-def decide_userinfo(presented: PresentedToken, now: datetime, issuer: Issuer) -> Reply:
+def decide_userinfo(presented: PresentedToken, subject: Subject | None, now: datetime, issuer: Issuer) -> Reply:
     """`/o2/userinfo/` (OpenID Connect Core section 5.3)."""
-    token, owner, grant, subject = presented.access_token, presented.owner, presented.grant, presented.subject
+    token, owner, grant = presented.access_token, presented.owner, presented.grant
     if token is None or owner is None or not rules.is_good(presented, now):
         return replies.bearer_error(401, "invalid_token", "The access token is unknown, expired or revoked.")
     if grant is None or subject is None or "openid" not in token.scopes:

@@ -82,8 +82,8 @@ class OAuth:
     async def userinfo(self, access_token: str) -> Answer:
         """`/o2/userinfo/`."""
         now = self._now()
-        _, presented = await sql.token_facts(self._db, now, access_token=tokens.digest(access_token))
-        return Answer(server.decide_userinfo(presented, now, self.issuer), presented.owner)
+        presented, subject = await sql.userinfo_facts(self._db, now, tokens.digest(access_token))
+        return Answer(server.decide_userinfo(presented, subject, now, self.issuer), presented.owner)
 
     async def authorize(self, parameters: Parameters, session: Session | None, *, answer: Literal["allow", "deny"] | None,
                         remote_address: str) -> Outcome:
@@ -159,23 +159,31 @@ class OAuth:
         return Answer(replies.error("invalid_grant", "The grant was used by several requests at once."))
 
     async def _decide_token(self, credentials: ClientCredentials, request: ClientRequest) -> tuple[Client | None, Decision]:
-        now, code, refresh_token = self._now(), request.parameters.get("code"), request.parameters.get("refresh_token")
-        facts, _ = await sql.token_facts(
-            self._db, now, client_id=credentials.client_id, code=tokens.digest(code) if code else None,
-            refresh_token=tokens.digest(refresh_token) if refresh_token else None)
+        now = self._now()
+        facts = await self._token_facts(credentials.client_id, request.parameters, now)
         if await self._is_proven(facts.client, credentials):
             facts = dataclasses.replace(facts, proven=True, key=await self._key_for(facts))
         return facts.client, server.decide_token(facts, request, now, self.issuer)
+
+    async def _token_facts(self, client_id: str, parameters: Parameters, now: datetime) -> TokenFacts:
+        match parameters.get("grant_type"):
+            case "authorization_code":
+                return await sql.token_facts(self._db, now, client_id, code=tokens.digest(parameters.get("code") or ""))
+            case "refresh_token":
+                presented = tokens.digest(parameters.get("refresh_token") or "")
+                return await sql.token_facts(self._db, now, client_id, refresh_token=presented)
+            case _:
+                return await sql.client_facts(self._db, now, client_id)
 
     async def _decide_inspection(
         self, decide: Callable[[InspectionFacts, ClientRequest, datetime, Issuer], Decision],
         credentials: ClientCredentials, request: ClientRequest,
     ) -> tuple[Client | None, Decision]:
         now, token = self._now(), tokens.digest(request.parameters.get("token") or "")
-        facts, presented = await sql.token_facts(
-            self._db, now, client_id=credentials.client_id, access_token=token, refresh_token=token)
-        proven = await self._is_proven(facts.client, credentials)
-        return facts.client, decide(InspectionFacts(facts.client, presented, proven), request, now, self.issuer)
+        facts = await sql.inspection_facts(self._db, now, credentials.client_id, token)
+        if await self._is_proven(facts.client, credentials):
+            facts = dataclasses.replace(facts, proven=True)
+        return facts.client, decide(facts, request, now, self.issuer)
 
     async def _is_proven(self, client: Client | None, credentials: ClientCredentials) -> bool:
         """Whether the credentials are the client's. Each reading of the secret is compared with each that is valid now."""

@@ -26,7 +26,7 @@ from authd.oauth.effects import (
     RevokeGrant,
     RotateRefreshToken,
 )
-from authd.oauth.facts import Client, ClientIdentity, Grant, InspectionFacts, Subject, TokenFacts
+from authd.oauth.facts import Client, ClientIdentity, Grant, InspectionFacts, Subject, SubjectIdentity, TokenFacts
 from authd.oauth.issuing import Issuer
 from authd.oauth.parameters import Parameters
 
@@ -64,7 +64,7 @@ class ClientValidator(RequestValidator):  # type: ignore[misc]
     def authenticate_client_id(self, client_id: str, request: Any) -> bool:
         return self.authenticate_client(request)
 
-    def sub(self, client: ClientIdentity, subject: Subject | None) -> str:
+    def sub(self, client: ClientIdentity, subject: SubjectIdentity | None) -> str:
         """`sub` of a token of this client: for a client that acts for itself its own name (RFC 9068 section 2.2)."""
         return client.client_id if subject is None else claims.subject_identifier(client, subject, self.issuer.pairwise_key)
 

@@ -16,10 +16,12 @@ from authd.oauth.facts import (
     ClientIdentity,
     Code,
     Grant,
+    InspectionFacts,
     PresentedToken,
     RefreshToken,
     SignedIn,
     Subject,
+    SubjectIdentity,
     TokenFacts,
 )
 from authd.sql import audit
@@ -29,7 +31,8 @@ from authd.sql.queries import load
 
 _QUERIES = load("oauth")
 _FREQUENT = {name: Prepared(_QUERIES[name], f"oauth_{name}") for name in (
-    "token_facts", "authorization_facts", "open_grant", "redeem_code", "rotate_refresh_token", "issue_access_token")}
+    "client_facts", "token_facts", "inspection_facts", "authorization_facts",
+    "open_grant", "redeem_code", "rotate_refresh_token", "issue_access_token")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +45,42 @@ class Application:
     last_used_at: datetime
 
 
+async def client_facts(db: Executor, now: datetime, client_id: str) -> TokenFacts:
+    """Everything about a client that asks for itself."""
+    row = await db.fetch_one(_FREQUENT["client_facts"], {"client_id": client_id, "now": now})
+    return TokenFacts(client=None if row is None else _client(row))
+
+
 async def token_facts(
-    db: Executor, now: datetime, *, client_id: str | None = None, code: bytes | None = None,
-    refresh_token: bytes | None = None, access_token: bytes | None = None,
-) -> tuple[TokenFacts, PresentedToken]:
-    """Everything about the client of that name and about what is presented, given by its digest."""
+    db: Executor, now: datetime, client_id: str, *, code: bytes | None = None, refresh_token: bytes | None = None,
+) -> TokenFacts:
+    """Everything about a client and about what it presents, given by its digest."""
     row = await db.fetch_one(_FREQUENT["token_facts"], {
-        "client_id": client_id, "code": code, "refresh_token": refresh_token, "access_token": access_token, "now": now})
+        "client_id": client_id, "code": code, "refresh_token": refresh_token, "access_token": None, "now": now})
     assert row is not None
-    client, found_code, refresh, access, owner, grant, subject = _cut(row, 19, 7, 4, 5, 6, 10, 10)
-    shared = {"refresh_token": _made(RefreshToken, refresh), "grant": _grant(grant), "subject": _subject(subject)}
-    facts = TokenFacts(client=_client(client), code=_made(Code, found_code), **shared)
-    return facts, PresentedToken(owner=_owner(owner), access_token=_access_token(access), **shared)
+    client, found_code, refresh, _, _, grant, subject = _cut(row, 19, 7, 4, 5, 6, 10, 10)
+    return TokenFacts(client=_client(client), code=_made(Code, found_code), refresh_token=_made(RefreshToken, refresh),
+                      grant=_grant(grant), subject=_subject(subject))
+
+
+async def inspection_facts(db: Executor, now: datetime, client_id: str, token: bytes) -> InspectionFacts:
+    """Everything about a client, and about a token of either kind that it asks about, given by its digest."""
+    row = await db.fetch_one(_FREQUENT["inspection_facts"], {"client_id": client_id, "token": token, "now": now})
+    assert row is not None
+    client, refresh, access, owner, grant, subject = _cut(row, 19, 4, 5, 6, 10, 3)
+    return InspectionFacts(_client(client), PresentedToken(
+        owner=_owner(owner), access_token=_access_token(access), refresh_token=_made(RefreshToken, refresh),
+        grant=_grant(grant), subject=_made(SubjectIdentity, subject)))
+
+
+async def userinfo_facts(db: Executor, now: datetime, access_token: bytes) -> tuple[PresentedToken, Subject | None]:
+    """Everything about an access token, given by its digest, and the person it speaks for."""
+    row = await db.fetch_one(_FREQUENT["token_facts"], {
+        "client_id": None, "code": None, "refresh_token": None, "access_token": access_token, "now": now})
+    assert row is not None
+    _, _, _, access, owner, grant, subject = _cut(row, 19, 7, 4, 5, 6, 10, 10)
+    person = _subject(subject)
+    return PresentedToken(_owner(owner), _access_token(access), None, _grant(grant), person), person
 
 
 async def authorization_facts(db: Executor, client_id: str, *, account_uuid: UUID | None, session: SignedIn | None,
@@ -226,6 +253,6 @@ def _grant(values: Sequence[Any]) -> Grant | None:
 def _subject(values: Sequence[Any]) -> Subject | None:
     if values[0] is None:
         return None
-    uuid, identifier, full_name, email, is_active, limited, permissions, groups, time_zone, language = values
-    return Subject(uuid, identifier, full_name, email, is_active, limited, frozenset(permissions), tuple(groups), time_zone,
+    uuid, identifier, is_active, full_name, email, limited, permissions, groups, time_zone, language = values
+    return Subject(uuid, identifier, is_active, full_name, email, limited, frozenset(permissions), tuple(groups), time_zone,
                    language)

@@ -1,6 +1,41 @@
 -- OAuth2: the facts of a request, each set in one query, and the conditional statements that write a decision's effects.
 -- The order of the columns is that of the dataclasses in authd/oauth/facts.py.
 
+-- name: client_facts
+SELECT c.id, c.client_id, c.is_active, c.subject_type, c.redirect_uris, c.allowed_origins, c.name, c.client_type, c.auth_method,
+       d.name, c.skip_authorization, c.pkce_required, c.always_refresh, c.access_token_format, c.id_token_alg, c.grant_types,
+       c.logo_uri,
+       ARRAY(SELECT p.identifier FROM client_required_permission q JOIN permission p ON p.id = q.permission_id
+             WHERE q.client_id = c.id),
+       ARRAY(SELECT s.secret_hash FROM client_secret s
+             WHERE s.client_id = c.id AND (s.expires_at IS NULL OR s.expires_at > %(now)s) ORDER BY s.id DESC)
+FROM client c
+LEFT JOIN domain d ON d.id = c.domain_id
+WHERE c.client_id = %(client_id)s;
+
+-- name: inspection_facts
+-- The client that asks, and what decides whether a token is good; any of them may be missing.
+SELECT c.id, c.client_id, c.is_active, c.subject_type, c.redirect_uris, c.allowed_origins, c.name, c.client_type, c.auth_method,
+       d.name, c.skip_authorization, c.pkce_required, c.always_refresh, c.access_token_format, c.id_token_alg, c.grant_types,
+       c.logo_uri,
+       ARRAY(SELECT p.identifier FROM client_required_permission q JOIN permission p ON p.id = q.permission_id
+             WHERE q.client_id = c.id),
+       ARRAY(SELECT s.secret_hash FROM client_secret s
+             WHERE s.client_id = c.id AND (s.expires_at IS NULL OR s.expires_at > %(now)s) ORDER BY s.id DESC),
+       r.token_digest, r.expires_at, r.rotated_at, r.successor_sealed,
+       t.token_digest, t.scopes, t.issued_at, t.expires_at, t.revoked_at IS NOT NULL,
+       o.id, o.client_id, o.is_active, o.subject_type, o.redirect_uris, o.allowed_origins,
+       g.id, g.client_id, g.scopes, g.claims, g.sid, g.auth_time, g.acr, g.amr, g.nonce, g.revoked_at IS NOT NULL,
+       a.uuid, a.identifier, a.is_active
+FROM (SELECT) AS nothing
+LEFT JOIN client c ON c.client_id = %(client_id)s
+LEFT JOIN domain d ON d.id = c.domain_id
+LEFT JOIN refresh_token r ON r.token_digest = %(token)s
+LEFT JOIN access_token t ON t.token_digest = %(token)s
+LEFT JOIN token_grant g ON g.id = coalesce(r.grant_id, t.grant_id)
+LEFT JOIN client o ON o.id = coalesce(t.client_id, g.client_id)
+LEFT JOIN account a ON a.uuid = coalesce(g.account_uuid, t.account_uuid);
+
 -- name: token_facts
 -- The client that asks, the code or token that is presented, its grant, and the person it speaks for; any of them may be missing.
 SELECT c.id, c.client_id, c.is_active, c.subject_type, c.redirect_uris, c.allowed_origins, c.name, c.client_type, c.auth_method,
@@ -16,7 +51,7 @@ SELECT c.id, c.client_id, c.is_active, c.subject_type, c.redirect_uris, c.allowe
        t.token_digest, t.scopes, t.issued_at, t.expires_at, t.revoked_at IS NOT NULL,
        o.id, o.client_id, o.is_active, o.subject_type, o.redirect_uris, o.allowed_origins,
        g.id, g.client_id, g.scopes, g.claims, g.sid, g.auth_time, g.acr, g.amr, g.nonce, g.revoked_at IS NOT NULL,
-       a.uuid, a.identifier, a.full_name, l.local_part || '@' || e.name, a.is_active, u.limited IS TRUE,
+       a.uuid, a.identifier, a.is_active, a.full_name, l.local_part || '@' || e.name, u.limited IS TRUE,
        ARRAY(SELECT p.identifier FROM held_permission h JOIN permission p ON p.id = h.permission_id
              WHERE h.account_uuid = a.uuid AND (u.limited IS NOT TRUE OR EXISTS (
                  SELECT FROM service_user_permission w WHERE w.service_user_id = u.id AND w.permission_id = h.permission_id))),
@@ -45,7 +80,7 @@ SELECT c.id, c.client_id, c.is_active, c.subject_type, c.redirect_uris, c.allowe
        ARRAY(SELECT p.identifier FROM client_required_permission q JOIN permission p ON p.id = q.permission_id
              WHERE q.client_id = c.id),
        '{}'::text[],
-       a.uuid, a.identifier, a.full_name, l.local_part || '@' || e.name, a.is_active, u.limited IS TRUE,
+       a.uuid, a.identifier, a.is_active, a.full_name, l.local_part || '@' || e.name, u.limited IS TRUE,
        ARRAY(SELECT p.identifier FROM held_permission h JOIN permission p ON p.id = h.permission_id
              WHERE h.account_uuid = a.uuid AND (u.limited IS NOT TRUE OR EXISTS (
                  SELECT FROM service_user_permission w WHERE w.service_user_id = u.id AND w.permission_id = h.permission_id))),

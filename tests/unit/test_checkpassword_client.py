@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from authd.keys.certificate import pem_lines, self_signed
 from authd.keys.facts import PrivateKey, PublicKey
+from tests.descriptors import with_descriptor_3
 from tests.support import ROOT
 from tests.tls import Authority, make_authority
 
@@ -76,7 +77,7 @@ class Program:
         if trust:
             command += ["--ca-file", str(self.server.authority.ca_file)]
         done = subprocess.run(
-            _with_fd3([*command, *options], fd3), input=stdin, capture_output=True, timeout=20, check=False,
+            with_descriptor_3([*command, *options], fd3), input=stdin, capture_output=True, timeout=20, check=False,
             env=os.environ | (environment or {}))
         self.output, self.errors = done.stdout.decode(), done.stderr.decode()
         assert "Traceback" not in self.errors
@@ -84,14 +85,6 @@ class Program:
 
     def authext(self, *options: str, name: str = NAME, password: str = "secret", **more: Any) -> int:
         return self.run("authext", *options, stdin=f"{name}\n{password}\n".encode(), **more)
-
-
-def _with_fd3(command: list[str], data: bytes | None) -> list[str]:
-    """Runs the command with `data` on descriptor 3 (closed where it is None)."""
-    if data is None:
-        return ["sh", "-c", 'exec "$@" 3<&-', "sh", *command]
-    quoted = "".join(f"\\{byte:03o}" for byte in data)
-    return ["sh", "-c", 'text=$1; shift; printf "$text" | { exec 3<&0 0</dev/null; exec "$@"; }', "sh", quoted, *command]
 
 
 @pytest.fixture(scope="module")

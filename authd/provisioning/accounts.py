@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from authd.errors import InvalidInput
 from authd.identity.crypt import encode
 from authd.provisioning.effects import Effect, Statement
-from authd.provisioning.state import UNSET, Secret, State, given, managed, reported
+from authd.provisioning.state import UNSET, Secret, State, declared_only, given, managed, reported
 from authd.provisioning.texts import plain_text
 
 
@@ -31,7 +31,7 @@ class Account(State):
     primary_address: str | None = managed(None, by_create=False)
     permissions: frozenset[str] = managed(frozenset(), by_create=False)
     groups: frozenset[str] = managed(frozenset(), by_create=False)
-    password: Secret | None = managed(None, by_create=False)
+    password: Secret | None = declared_only()
     uuid: Any = reported()
     aliases: Any = reported()
     has_password: Any = reported()

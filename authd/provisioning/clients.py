@@ -12,7 +12,7 @@ from authd.identity.addresses import parse_domain
 from authd.identity.crypt import encode
 from authd.oauth.redirect_uris import check_origin, check_redirect_uri, check_web_uri
 from authd.provisioning.effects import Effect, Statement
-from authd.provisioning.state import UNSET, Adjustment, Secret, State, given, managed, reported
+from authd.provisioning.state import UNSET, Adjustment, Secret, State, declared_only, given, managed, reported
 from authd.provisioning.texts import plain_text
 
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
@@ -71,7 +71,7 @@ class Client(State):
     jwks_uri: str | None = managed(None)
     logo_uri: str | None = managed(None)
     required_permissions: frozenset[str] = managed(frozenset(), by_create=False)
-    secret: NewSecret | None = managed(None, by_create=False)
+    secret: NewSecret | None = declared_only()
     secrets: Any = reported()
     created_at: Any = reported()
 

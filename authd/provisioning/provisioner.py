@@ -14,16 +14,18 @@ from authd.errors import AuthdError, CheckViolation, Conflict, DataError, Invali
 from authd.identity import crypt
 from authd.keys.facts import NewKey, Purpose
 from authd.provisioning import references
+from authd.provisioning.accounts import Account
 from authd.provisioning.clients import AddClientSecret
 from authd.provisioning.domains import GenerateKey, RemoveKey, RetireKey
 from authd.provisioning.effects import Effect, Statement
-from authd.provisioning.lookup import find
+from authd.provisioning.lookup import find, get
 from authd.provisioning.plan import Change, Mode, Outcome, Plan, plan
 from authd.provisioning.service_users import InsertServiceUser, SetServiceUserPassword
 from authd.provisioning.state import Secret, State
 from authd.sql import audit
 from authd.sql import keys as sql_keys
 from authd.sql import provisioning as sql
+from authd.sql import sessions as sql_sessions
 from authd.sql.database import Database, Transaction
 
 _VERBS = {Outcome.CREATED: "create", Outcome.CHANGED: "change", Outcome.REMOVED: "remove"}
@@ -83,6 +85,17 @@ class Provisioner:
         except DataError as error:
             raise Conflict(_explained(error)) from error
         return results
+
+    async def sign_out(self, user: str) -> int:
+        """Ends every session of an account (alias, identifier or uuid); how many there were. Raises NotFound."""
+        async with self._db.transaction() as tx:
+            account = await get(tx, Account, user, self._now())
+            ended = await sql_sessions.end_all(tx, account.uuid, None)
+            if ended:
+                await audit.write(tx, Entry(
+                    action="account.sign_out", actor=self._actor, account_uuid=account.uuid, object_kind="account",
+                    object_name=account.identifier, new={"sessions": len(ended)}))
+            return len(ended)
 
     async def _apply(self, tx: Transaction, change: Change) -> Result:
         now, declared, name = self._now(), change.declared, change.name

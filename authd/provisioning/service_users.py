@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from authd.errors import InvalidInput
 from authd.identity.crypt import encode
 from authd.provisioning.effects import Effect, Statement
-from authd.provisioning.state import UNSET, Secret, State, given, managed, reported
+from authd.provisioning.state import UNSET, Secret, State, declared_only, given, managed, reported
 from authd.provisioning.texts import plain_text
 
 _USERNAME = re.compile(r"[!-?A-~]{1,64}")
@@ -29,7 +29,7 @@ class ServiceUser(State):
     description: str = managed("")
     limited: bool = managed(False)
     permissions: frozenset[str] = managed(frozenset())
-    password: Secret | None = managed(None, by_create=False)
+    password: Secret | None = declared_only()
     created_at: Any = reported()
     last_used_at: Any = reported()
 

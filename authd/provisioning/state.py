@@ -63,6 +63,11 @@ def given(value: Any, *, empty: Any = "") -> Any:
     return UNSET if value is None else empty if value == "" else value
 
 
+def declared_only() -> Any:
+    """A field for a secret, which a current state does not tell."""
+    return field(default=UNSET, metadata={"initial": None, "by_create": False, "secret": True})
+
+
 def managed(initial: Any, *, by_create: bool = True) -> Any:
     """A field that may be declared. `initial` is its value in a new object, and what `create` compares with where it is
     left out, unless the field has verbs of its own (`by_create` false).
@@ -105,8 +110,7 @@ class State(ABC):
 
     def as_json(self) -> dict[str, Any]:
         """Every field that is no secret, for programs."""
-        values = {item.name: getattr(self, item.name) for item in fields(self)}
-        return {name: _as_json(value) for name, value in values.items() if not isinstance(value, Secret)}
+        return {item.name: _as_json(getattr(self, item.name)) for item in fields(self) if not item.metadata.get("secret")}
 
 
 S = TypeVar("S", bound=State)

@@ -376,3 +376,6 @@ SELECT 'serviceuser', username FROM service_user WHERE lower(username) = lower(%
 
 -- name: check_constraints
 SET CONSTRAINTS ALL IMMEDIATE;
+
+-- name: remove_expired_secrets
+DELETE FROM client_secret WHERE expires_at <= %(now)s;

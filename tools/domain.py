@@ -1,0 +1,194 @@
+#!/usr/bin/env python3
+"""authctl domain: domains and the keys they sign with."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from authd.commandline import Run, changes, confirmed, noun, now, shows, yes_option
+from authd.errors import InvalidInput, NotFound
+from authd.identity.addresses import parse_domain
+from authd.keys.facts import DKIM_ALGORITHMS, JWT_ALGORITHMS
+from authd.provisioning.domains import PURPOSES, Domain, Key, domain_options
+from authd.provisioning.plan import Change, Mode
+
+COLUMNS = ("name", "redirect_to", "redirect_mode", "jwt_subdomains", "keys")
+
+
+@noun(search="list")
+def domain() -> None:
+    """Domains: create, list (search), edit, remove, pubkey, dns."""
+
+
+def _options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What create and edit have in common."""
+    for option in reversed((
+        click.option("--create-key", multiple=True, type=click.Choice(PURPOSES), help="Make a key; repeatable."),
+        click.option("--dkim-selector", metavar="S", help="Of the new DKIM key (default: default)."),
+        click.option("--jwt-algorithm", type=click.Choice(JWT_ALGORITHMS), help="Of the new JWT key (default: RSA-2048)."),
+        click.option("--dkim-algorithm", type=click.Choice(DKIM_ALGORITHMS), help="Of the new DKIM key (default: RSA-2048)."),
+        click.option("--jwt-allow-subdomain-signing/--no-jwt-allow-subdomain-signing", default=None,
+                     help="Whether the JWT key may sign for sub-domains."),
+        click.option("--dkim-allow-subdomain-signing/--no-dkim-allow-subdomain-signing", default=None,
+                     help="Whether the DKIM keys may sign for sub-domains."),
+        click.option("--redirect-all-email-to", metavar="TARGET", help="Domain or address that all mail goes to."),
+        click.option("--catch-all", metavar="TARGET", help="Domain or address for mail that no alias takes."),
+        click.option("--transactional-email/--no-transactional-email", default=None,
+                     help="Whether it may be used for transactional mail."),
+        click.option("--srs-domain", metavar="DOMAIN", help="Domain that forwarded mail is sent from."),
+    )):
+        function = option(function)
+    return function
+
+
+@domain.command()
+@click.argument("name", metavar="DOMAIN")
+@_options
+@changes
+def create(run: Run, **options: Any) -> None:
+    """Make a domain."""
+    run.apply(Change(domain_options(**options), Mode.CREATE))
+
+
+@domain.command()
+@click.argument("name", metavar="DOMAIN")
+@_options
+@click.option("--remove-key", multiple=True, type=click.Choice(PURPOSES), help="Delete the keys; repeatable.")
+@click.option("--overwrite", is_flag=True, help="Make the new key also where there is one, which retires.")
+@click.option("--no-redirect", is_flag=True, help="Mail goes to the aliases again.")
+@yes_option
+@changes
+def edit(run: Run, no_redirect: bool, yes: bool, **options: Any) -> None:
+    """Change a domain."""
+    if no_redirect:
+        if options["redirect_all_email_to"] or options["catch_all"]:
+            raise InvalidInput("no_redirect", "contradicts the other options")
+        options["redirect_all_email_to"] = ""
+    run.apply(Change(domain_options(**options), Mode.EDIT))
+
+
+@domain.command("list")
+@click.argument("text", required=False, default="")
+@click.option("--include-parent-domain", is_flag=True, help="Also those that TEXT is below.")
+@click.option("--require-subdomain-signing", is_flag=True, help="Only TEXT itself, and those that sign for sub-domains.")
+@shows
+def list_(run: Run, text: str, include_parent_domain: bool, require_subdomain_signing: bool) -> None:
+    """List the domains, or those that have TEXT in their name."""
+    from authd.sql import provisioning as sql
+
+    text = text if text.isascii() else parse_domain(text)
+    text = text.lower()
+    found = [item for item in run.query(lambda db: sql.domains(db, now()))
+             if text in item.name or (include_parent_domain and text.endswith(f".{item.name}"))]
+    if require_subdomain_signing:
+        found = [item for item in found if item.jwt_subdomains or item.name == text]
+    run.print_list([item.as_json() for item in found], COLUMNS)
+
+
+@domain.command()
+@click.argument("name", metavar="DOMAIN")
+@shows
+def show(run: Run, name: str) -> None:
+    """Tell everything about a domain."""
+    from authd.provisioning.lookup import get
+
+    run.print_object(run.query(lambda db: get(db, Domain, name, now())).as_json())
+
+
+@domain.command()
+@click.argument("name", metavar="DOMAIN")
+@click.option("--remove-multiple", is_flag=True, help="Remove every domain that has DOMAIN in its name.")
+@yes_option
+@changes
+def remove(run: Run, name: str, remove_multiple: bool, yes: bool) -> None:
+    """Remove a domain that no alias ends in, and its keys."""
+    from authd.sql import provisioning as sql
+
+    names = [name]
+    if remove_multiple:
+        names = [item.name for item in run.query(lambda db: sql.domains(db, now())) if name.lower() in item.name]
+    confirmed(run, yes, f"Remove {', '.join(names)} and every key?", required=True)
+    run.apply(*(Change(Domain(), Mode.REMOVE, found) for found in names), several=remove_multiple)
+
+
+@domain.command()
+@click.argument("name", metavar="DOMAIN")
+@click.option("--key", "purpose", type=click.Choice(PURPOSES), help="Default: jwt, with dkimdns dkim.")
+@click.option("--format", "form_of_key", type=click.Choice(["pem", "dkimdns"]), default="pem", show_default=True)
+@click.option("--create-key", is_flag=True, help="Make the key where there is none.")
+@click.option("-o", "output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write it to a file.")
+@changes
+def pubkey(run: Run, name: str, purpose: str | None, form_of_key: str, create_key: bool, output: Path | None) -> None:
+    """Print the public key of a domain, or the DNS record that publishes it."""
+    purpose = purpose or ("dkim" if form_of_key == "dkimdns" else "jwt")
+    if form_of_key == "dkimdns" and purpose != "dkim":
+        raise InvalidInput("format", "dkimdns is for dkim keys")
+    if create_key:
+        wanted = Change(domain_options(name=name, create_key=[purpose]), Mode.EDIT)
+        if run.dry_run:
+            run.apply(wanted)
+            return
+        run.changed([wanted])
+    found = [_described(parse_domain(name), key, der) for key, der in _keys(run, name) if key.purpose == purpose]
+    if not found:
+        raise NotFound(f"{name} has no {purpose} key")
+    if run.form == "json":
+        text = run.json_text(found[0])
+    else:
+        text = found[0]["pem"] if form_of_key == "pem" else "\n".join(item["zone_line"] for item in found)
+    if output is None:
+        click.echo(text.rstrip("\n"))
+    else:
+        output.write_text(text.rstrip("\n") + "\n", encoding="ascii")
+
+
+@domain.command()
+@click.argument("name", metavar="DOMAIN")
+@shows
+def dns(run: Run, name: str) -> None:
+    """Print the DNS records that the keys of a domain need."""
+    found = [_described(parse_domain(name), key, der) for key, der in _keys(run, name) if key.purpose == "dkim"]
+    records = [{"name": item["record_name"], "type": "TXT", "value": item["record"]} for item in found]
+    if run.form == "json":
+        run.print_json(records)
+    else:
+        for item in found:
+            click.echo(item["zone_line"])
+
+
+def _keys(run: Run, name: str) -> list[tuple[Key, bytes]]:
+    """The keys that sign now, RSA first, each with its public half."""
+    from authd.provisioning.lookup import get
+    from authd.sql import provisioning as sql
+
+    async def read(db: Any) -> list[tuple[Key, bytes]]:
+        found = await get(db, Domain, name, now())
+        return await sql.public_keys(db, found.name, now())
+
+    return sorted(run.query(read), key=lambda pair: not pair[0].algorithm.startswith("RSA"))
+
+
+def _described(name: str, key: Key, public_der: bytes) -> dict[str, Any]:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
+
+    from authd.keys import dkim_record
+    from authd.keys.facts import PublicKey
+
+    public_key = load_der_public_key(public_der)
+    assert isinstance(public_key, PublicKey)
+    described: dict[str, Any] = {
+        "domain": name, "key": key.purpose, "algorithm": key.algorithm,
+        "pem": public_key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")}
+    if key.purpose == "dkim":
+        assert key.selector is not None and not isinstance(public_key, EllipticCurvePublicKey)
+        described |= {
+            "selector": key.selector, "record_name": dkim_record.record_name(key.selector, name),
+            "record": dkim_record.record(public_key), "zone_line": dkim_record.zone_line(key.selector, name, public_key)}
+    return described
+
+
+if __name__ == "__main__":
+    domain()

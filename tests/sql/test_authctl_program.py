@@ -19,7 +19,8 @@ def authctl(database_url: str, tmp_path: Path) -> Authctl:
 
 EXIT_CODES = {
     1: ["user show nobody", "user edit nobody --set-fullname x", "user activate nobody", "domain show x.example",
-        "domain pubkey x.example", "alias create a@x.example --user nobody", "alias block a@x.example", "oauth2 rotate-secret x",
+        "domain pubkey x.example", "alias create a@x.example --user nobody", "alias block a@x.example",
+        "oauth2 rotate-secret x",
         "permissions grant user nobody x", "permissions show application x"],
     2: ["user", "user create only-one", "user no-such-verb", "no-such-noun", "domain create -bad-", "user remove alice",
         "permissions create no+permission", "domain remove x.example", "domain create no_domain?"],

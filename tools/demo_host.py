@@ -167,7 +167,7 @@ def _announcement(options: Options, settings: Settings, file: Path, demo: dict[s
         "domain": demo["domain"],
         "admin": {"login": demo["admin_login"], "password": demo["admin_password"]},
         "user": {"login": demo["user_login"], "password": demo["user_password"], "alias": demo["user_alias"]},
-        "client": {"client_id": demo["client_id"], "client_secret": demo["client_secret"], "redirect_uri": demo["redirect_uri"]},
+        "client": {name: demo[name] for name in ("client_id", "client_secret", "redirect_uri")},
         "signer": str(options.signer.listen),
         "signer_out": str(options.signer.target),
         "forwarder": str(options.forwarder.listen),

@@ -34,14 +34,14 @@ def is_active(key: StoredKey, now: datetime) -> bool:
     return key.active_from <= now and (key.retired_at is None or now < key.retired_at)
 
 
-def signing_jwt_key(keys: Iterable[StoredKey], jws_algorithm: JwsAlgorithm, now: datetime) -> StoredKey | None:
-    """Of several active keys the newest signs."""
-    active = [key for key in keys if JWS_ALGORITHM[key.algorithm] == jws_algorithm and is_active(key, now)]
+def signing_jwt_key(keys: Iterable[StoredKey], jws_algorithm: JwsAlgorithm | None, now: datetime) -> StoredKey | None:
+    """Of several active keys (of that algorithm; None: of any) the newest signs."""
+    active = [key for key in keys if jws_algorithm in (None, JWS_ALGORITHM[key.algorithm]) and is_active(key, now)]
     return max(active, key=lambda key: (key.active_from, key.id), default=None)
 
 
 def jwt_signer(
-    domain: str, rows: Mapping[str, StoredDomain], jws_algorithm: JwsAlgorithm, now: datetime,
+    domain: str, rows: Mapping[str, StoredDomain], jws_algorithm: JwsAlgorithm | None, now: datetime,
 ) -> tuple[str, StoredKey]:
     """The auth domain of a name and its key: the exact domain, else the nearest ancestor that lends its key (accounts.md).
 

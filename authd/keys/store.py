@@ -62,7 +62,7 @@ class KeyStore:
         self._cipher = cipher
         self._now = now
         self._certificate_days = certificate_days
-        self._signers: Cache[tuple[str, JwsAlgorithm], _Signer | NotFound] = Cache(self._load_signer, now)
+        self._signers: Cache[tuple[str, JwsAlgorithm | None], _Signer | NotFound] = Cache(self._load_signer, now)
         self._certificates: Cache[str, bytes] = Cache(self._load_certificate, now)
         self._issuer: Cache[JwsAlgorithm, SigningKey] = Cache(self._load_issuer, now)
         self._dkim: Cache[str, DkimKeys | None] = Cache(self._load_dkim, now)
@@ -80,9 +80,9 @@ class KeyStore:
         """The key that signs for `domain` (lower case, A-labels). NotFound with code not_auth_domain or not_jwt_enabled."""
         return (await self._signer(domain, jws_algorithm)).key
 
-    async def jwt_key_for(self, host: str, jws_algorithm: JwsAlgorithm = "RS256") -> SigningKey:
-        """As jwt_key, for the value of a Host header: upper case, a port and a final dot do not matter."""
-        return await self.jwt_key(rules.host_name(host), jws_algorithm)
+    async def jwt_key_for(self, host: str) -> SigningKey:
+        """As jwt_key, whatever the algorithm, for the value of a Host header: case, port and a final dot do not matter."""
+        return (await self._signer(rules.host_name(host), None)).key
 
     async def certificate(self, domain: str) -> bytes:
         """A self-signed certificate (DER) for the RS256 key that signs for `domain`, in the name of the key's auth domain.
@@ -121,13 +121,13 @@ class KeyStore:
         """The same for a key that exists: PEM, PKCS#1 or PKCS#8, CRLF or LF. InvalidInput where it is none of them."""
         return await asyncio.to_thread(generate.imported_key, purpose, pem, selector, self._cipher)
 
-    async def _signer(self, domain: str, jws_algorithm: JwsAlgorithm) -> _Signer:
+    async def _signer(self, domain: str, jws_algorithm: JwsAlgorithm | None) -> _Signer:
         found = await self._signers.get((domain, jws_algorithm))
         if isinstance(found, NotFound):
             raise NotFound(str(found), code=found.code)
         return found
 
-    async def _load_signer(self, wanted: tuple[str, JwsAlgorithm]) -> tuple[_Signer | NotFound, datetime | None]:
+    async def _load_signer(self, wanted: tuple[str, JwsAlgorithm | None]) -> tuple[_Signer | NotFound, datetime | None]:
         domain, jws_algorithm = wanted
         names = rules.names_of_interest(domain)
         rows = await sql.domains_with_keys(self._db, names, "jwt") if names else {}

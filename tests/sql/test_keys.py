@@ -57,6 +57,11 @@ async def test_the_parent_rule_on_rows(database_url: str) -> None:
         key = await store.jwt_key_for("A.Example.COM:8443")
         assert (key.domain, key.kid, key.jws_algorithm) == ("example.com", KEYS[0].kid, "RS256")
         assert await store.jwt_key("example.com") is key
+        curve = await add_domain(db, "curve.org")
+        await sql.insert(db, new_key("jwt", "ES256", None, PLAIN), domain_id=curve, now=NOW)
+        assert (await store.jwt_key_for("curve.org")).jws_algorithm == "ES256"
+        with pytest.raises(NotFound):
+            await store.jwt_key("curve.org")
         for name, code in (("keyless.org", "not_jwt_enabled"), ("a.keyless.org", "not_auth_domain"), ("\0", "not_auth_domain")):
             with pytest.raises(NotFound) as caught:
                 await store.jwt_key(name)

@@ -20,7 +20,7 @@ def domains(*rows: tuple[str, bool, list[StoredKey]]) -> dict[str, StoredDomain]
     return {name: StoredDomain(name, lends, tuple(keys)) for name, lends, keys in rows}
 
 
-def signer(domain: str, rows: dict[str, StoredDomain], alg: JwsAlgorithm = "RS256") -> tuple[str, int]:
+def signer(domain: str, rows: dict[str, StoredDomain], alg: JwsAlgorithm | None = "RS256") -> tuple[str, int]:
     name, found = jwt_signer(domain, rows, alg, NOW)
     return name, found.id
 
@@ -69,8 +69,8 @@ def test_of_several_active_keys_the_newest_signs() -> None:
     assert signer("example.com", domains(("example.com", False, keys))) == ("example.com", 2)
 
 
-@pytest.mark.parametrize(("alg", "expected"), [("RS256", 1), ("ES256", 2), ("EdDSA", 3)])
-def test_each_algorithm_has_its_own_key(alg: JwsAlgorithm, expected: int) -> None:
+@pytest.mark.parametrize(("alg", "expected"), [("RS256", 1), ("ES256", 2), ("EdDSA", 3), (None, 3)])
+def test_each_algorithm_has_its_own_key(alg: JwsAlgorithm | None, expected: int) -> None:
     rows = domains(("example.com", False, [key(1, "RSA-3072"), key(2, "ES256"), key(3, "EdDSA")]))
     assert signer("example.com", rows, alg) == ("example.com", expected)
 

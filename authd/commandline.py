@@ -150,12 +150,7 @@ class Run:
     def apply(self, *wanted: "Change", several: bool = False) -> "list[Result]":
         """Brings the changes about and prints what became of them; as an array where `several` could have been named."""
         results = self.changed(wanted)
-        if self.form == "json":
-            objects = [_result_as_json(result, self.dry_run) for result in results]
-            self.print_json(objects if several else objects[0])
-        else:
-            for result in results:
-                self.print_result(result)
+        self.print_results(results, several=several)
         return results
 
     def changed(self, wanted: "Sequence[Change]") -> "list[Result]":
@@ -224,6 +219,15 @@ class Run:
             width = max(map(len, item))
             for name, value in item.items():
                 click.echo(f"{name.replace('_', ' ').ljust(width)}  {_shown(value)}".rstrip())
+
+    def print_results(self, results: "Sequence[Result]", *, several: bool = False) -> None:
+        """What became of changes."""
+        if self.form == "json":
+            objects = [_result_as_json(result, self.dry_run) for result in results]
+            self.print_json(objects if several else objects[0])
+        else:
+            for result in results:
+                self.print_result(result)
 
     def print_result(self, result: "Result") -> None:
         """What became of a change, and the secrets that it made, for people."""

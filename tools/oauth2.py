@@ -1,19 +1,23 @@
 #!/usr/bin/env python3
 """authctl oauth2: OAuth2 clients, and the CAS services that are clients too."""
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from authd.commandline import Run, changes, confirmed, noun, now, shows, yes_option
-from authd.errors import InvalidInput
+from authd.errors import InvalidInput, Unavailable
 from authd.provisioning.clients import DEFAULT_OVERLAP, Client, NewSecret, client_options
 from authd.provisioning.plan import Change, Mode
+
+if TYPE_CHECKING:
+    from authd.provisioning.provisioner import Result
 
 COLUMNS = ("name", "client_id", "client_type", "domain", "is_active", "redirect_uris")
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -67,23 +71,53 @@ def _refuse_consul(context: click.Context, parameter: click.Parameter, value: st
         raise click.UsageError("authd does not publish to Consul: use --publish-to-vault, or --json and Consul's own client")
 
 
+publish_to_vault_option = click.option(
+    "--publish-to-vault", metavar="PATH", help="Write client_id and client_secret there, in a KV store (VAULT_ADDR …).")
+
+
 @oauth2.command()
 @click.argument("name")
 @_options
 @click.option("--client-id", metavar="ID", help="Random where it is left out.")
 @click.option("--client-secret", metavar="S", help="Random where it is left out; printed once.")
-@click.option("--publish-to-stdout", is_flag=True, help="Print the credentials as JSON.")
-@click.option("--publish-to-vault", metavar="PATH", help="Write the credentials there, in a KV store.")
+@click.option("--publish-to-stdout", is_flag=True, help="Print nothing but the credentials, as JSON.")
+@publish_to_vault_option
 @click.option("--publish-to-consulkv", hidden=True, expose_value=False, callback=_refuse_consul)
 @changes
 def create(run: Run, publish_to_stdout: bool, publish_to_vault: str | None, **options: Any) -> None:
-    """Make a client. The secret is printed once and cannot be read again."""
-    wanted = Change(_declared(**options), Mode.CREATE)
-    if publish_to_stdout:
-        [result] = run.changed([wanted])
-        run.print_json({"client_id": getattr(result.state, "client_id", None), **result.secrets})
+    """Make a client. The secret is printed, or published, once and cannot be read again."""
+    _apply(run, Change(_declared(**options), Mode.CREATE), publish_to_vault, only_credentials=publish_to_stdout)
+
+
+def _apply(run: Run, wanted: Change, vault_path: str | None, *, only_credentials: bool = False) -> None:
+    """Brings a change about, and prints or publishes the credentials that it made."""
+    publish = None if vault_path is None else _publisher(vault_path)
+    [result] = run.changed([wanted])
+    if publish is not None and result.secrets and not run.dry_run:
+        try:
+            publish(_credentials(result))
+        except Unavailable as error:
+            name = result.state.label if result.state is not None else ""
+            raise Unavailable(f"{result.plan.outcome.value}, but not published: {error}; "
+                              f"say: authctl oauth2 rotate-secret --publish-to-vault {vault_path} {name!r}") from None
+        result = replace(result, secrets={})
+    if only_credentials:
+        run.print_json(_credentials(result))
     else:
-        run.apply(wanted)
+        run.print_results([result])
+
+
+def _publisher(path: str) -> Callable[[dict[str, str]], None]:
+    """What writes credentials to a path that was found good, before anything is made that could not be published."""
+    from authd.provisioning.publishing import VaultStore
+
+    store = VaultStore(os.environ)
+    store.check(path)
+    return lambda credentials: store.write(path, credentials)
+
+
+def _credentials(result: "Result") -> dict[str, str]:
+    return {"client_id": getattr(result.state, "client_id", ""), **result.secrets}
 
 
 @oauth2.command("list")
@@ -131,16 +165,17 @@ def edit(run: Run, client: str, set_name: str | None, set_client_id: str | None,
 @click.option("--overlap", metavar="DURATION", default=f"{DEFAULT_OVERLAP.days}d", show_default=True,
               help="How long the old secret goes on working: 0, 90s, 10m, 12h, 7d.")
 @click.option("--client-secret", metavar="S", help="The new secret (random where it is left out).")
+@publish_to_vault_option
 @changes
-def rotate_secret(run: Run, client: str, overlap: str, client_secret: str | None) -> None:
-    """Give a client another secret, which is printed."""
+def rotate_secret(run: Run, client: str, overlap: str, client_secret: str | None, publish_to_vault: str | None) -> None:
+    """Give a client another secret, which is printed or published."""
     from authd.provisioning.references import new_client_secret
 
     given = client_options(client_secret=client_secret).secret
     secret = new_client_secret(_duration(overlap))
     if isinstance(given, NewSecret):
         secret = replace(given, overlap=secret.overlap)
-    run.apply(Change(Client(secret=secret), Mode.EDIT, client))
+    _apply(run, Change(Client(secret=secret), Mode.EDIT, client), publish_to_vault)
 
 
 @oauth2.command()

@@ -14,6 +14,7 @@ NOUNS = MappingProxyType({
     "alias": "addresses of accounts and mailing lists", "mailinglist": "lists of addresses",
     "serviceuser": "passwords for software without OAuth2", "group": "groups of accounts",
     "permissions": "who holds and who requires what", "oauth2": "OAuth2 clients and CAS services", "key": "signing keys",
+    "spapi": "the functions that mail servers read accounts through",
     "session": "where accounts are signed in", "hygiene": "remove what has expired"})
 SYNONYMS = MappingProxyType({"emailalias": "alias", "permission": "permissions"})
 

@@ -155,6 +155,14 @@ class SignerSettings:
 
 
 @dataclass(frozen=True)
+class SpapiSettings:
+    """The functions in PostgreSQL that OpenSMTPD and Dovecot read accounts through."""
+
+    roles: tuple[str, ...] = setting(
+        values.strings, (), "roles of PostgreSQL that `authctl spapi install` lets execute them", env=("SPAPI_DBUSERS",))
+
+
+@dataclass(frozen=True)
 class LogSettings:
     """Log lines go to standard error."""
 
@@ -186,5 +194,6 @@ class Settings:
     oauth: OauthSettings = OauthSettings()
     smtp: SmtpSettings = SmtpSettings()
     signer: SignerSettings = SignerSettings()
+    spapi: SpapiSettings = SpapiSettings()
     log: LogSettings = LogSettings()
     branding: BrandingSettings = BrandingSettings()

@@ -1,15 +1,19 @@
 """Brings the schema `authd` to the newest version: plain SQL files, forward only, one transaction each."""
 
 import hashlib
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from authd.errors import Conflict
+from authd.sql import spapi
 from authd.sql.connection import Connection
 from authd.sql.database import Database
 from authd.sql.queries import load
+
+_log = logging.getLogger(__name__)
 
 FOLDER = Path(__file__).parent / "migrations"
 _FILE = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
@@ -101,6 +105,9 @@ async def migrate(database: Database) -> tuple[Migration, ...]:
             await connection.run(statements["record"], {"number": step.number, "name": step.name, "checksum": step.checksum,
                                                         "oldest_authd": step.oldest_authd})
             await connection.run("COMMIT", {})
+        notice = await spapi.install_after_migration(database)
+        if notice is not None:
+            _log.info("%s", notice)
         return steps
     finally:
         connection.close()

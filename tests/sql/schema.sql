@@ -6,6 +6,107 @@ BEGIN
     PERFORM pg_notify('authd_change', TG_ARGV[0]);
     RETURN NULL;
 END $$;
+CREATE FUNCTION authd.resolve_recipient(recipient_local_part text, recipient_domain text, OUT kind text, OUT our_domain text, OUT primary_address text, OUT mailing_list_id bigint, OUT redirect_to text, OUT srs_domain text) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'authd', 'pg_temp'
+    AS $$
+DECLARE
+    wanted text := lower(recipient_local_part COLLATE "C");
+    is_srs boolean := wanted ~ '^srs[01][=+-]';
+    home   record;
+    hit    record;
+    admin  record;
+BEGIN
+    SELECT d.id, d.name, d.redirect_to, d.redirect_mode, coalesce(d.srs_domain, d.name) AS srs_domain INTO home
+        FROM domain d WHERE d.name = lower(recipient_domain COLLATE "C");
+    our_domain := home.name;
+    srs_domain := home.srs_domain;
+    IF home.id IS NULL THEN
+        IF is_srs THEN
+            SELECT d.srs_domain, d.srs_domain INTO our_domain, srs_domain
+                FROM domain d WHERE d.srs_domain = lower(recipient_domain COLLATE "C") LIMIT 1;
+        END IF;
+        kind := CASE WHEN our_domain IS NOT NULL THEN 'srs'
+                     WHEN recipient_domain = '' AND wanted = 'postmaster' THEN 'postmaster'
+                     ELSE 'foreign' END;
+    ELSIF is_srs THEN
+        kind := 'srs';
+    ELSE
+        SELECT lower(l.local_part) = wanted AS is_exact, l.blocked, l.mailing_list_id, a.is_active,
+               p.local_part || '@' || pd.name AS primary_address
+            INTO hit
+            FROM alias l
+            LEFT JOIN account a ON a.uuid = l.account_uuid
+            LEFT JOIN alias p ON p.id = a.primary_alias_id
+            LEFT JOIN domain pd ON pd.id = p.domain_id
+            WHERE l.domain_id = home.id AND lower(l.local_part) IN (wanted, substring(wanted FROM '^[^-+]*'))
+            ORDER BY is_exact DESC LIMIT 1;
+        kind := CASE WHEN hit.is_exact AND hit.blocked THEN 'blocked'
+                     WHEN home.redirect_mode = 'all' THEN 'redirect'
+                     WHEN hit.blocked THEN 'blocked'
+                     WHEN hit.mailing_list_id IS NOT NULL THEN 'list'
+                     WHEN hit.is_active THEN 'account'
+                     WHEN NOT hit.is_active THEN 'inactive'
+                     WHEN home.redirect_mode = 'rest' THEN 'redirect'
+                     WHEN wanted = 'postmaster' THEN 'postmaster'
+                     ELSE 'unknown' END;
+    END IF;
+    IF kind = 'account' THEN
+        primary_address := hit.primary_address;
+    ELSIF kind = 'list' THEN
+        mailing_list_id := hit.mailing_list_id;
+    ELSIF kind = 'redirect' THEN
+        redirect_to := home.redirect_to;
+    ELSIF kind = 'postmaster' THEN
+        SELECT p.local_part || '@' || d.name AS address, d.name, coalesce(d.srs_domain, d.name) AS srs_domain INTO admin
+            FROM account a JOIN alias p ON p.id = a.primary_alias_id JOIN domain d ON d.id = p.domain_id
+            WHERE a.is_admin AND a.is_active
+            ORDER BY a.created_at, a.uuid LIMIT 1;
+        primary_address := admin.address;
+        our_domain := coalesce(our_domain, admin.name);
+        srs_domain := coalesce(srs_domain, admin.srs_domain);
+    END IF;
+END $$;
+CREATE FUNCTION authd.spapi_credentials(login text, required text) RETURNS TABLE(password_hash text, primary_address text)
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'authd', 'pg_temp'
+    AS $_$
+DECLARE
+    required_id bigint := (SELECT p.id FROM permission p WHERE p.identifier = required);
+    found       record;
+BEGIN
+    IF required IS NOT NULL AND required_id IS NULL THEN
+        RETURN;
+    ELSIF login ~ '^[^@]+@[^@]+$' THEN
+        SELECT a.uuid, a.password_hash, a.primary_alias_id, NULL::bigint AS service_user_id, false AS limited INTO found
+            FROM domain d JOIN alias l ON l.domain_id = d.id JOIN account a ON a.uuid = l.account_uuid
+            WHERE d.name = lower(split_part(login, '@', 2) COLLATE "C")
+                AND lower(l.local_part) = lower(split_part(login, '@', 1) COLLATE "C")
+                AND a.is_active AND NOT a.service_users_only AND a.password_hash IS NOT NULL;
+    ELSE
+        SELECT a.uuid, s.password_hash, a.primary_alias_id, s.id AS service_user_id, s.limited INTO found
+            FROM service_user s JOIN account a ON a.uuid = s.account_uuid
+            WHERE lower(s.username) = lower(login COLLATE "C") AND a.is_active AND a.primary_alias_id IS NOT NULL
+                AND (required_id IS NOT NULL OR NOT s.limited);
+    END IF;
+    RETURN QUERY
+        SELECT found.password_hash,
+               (SELECT p.local_part || '@' || d.name FROM alias p JOIN domain d ON d.id = p.domain_id
+                WHERE p.id = found.primary_alias_id)
+        WHERE found.uuid IS NOT NULL
+            AND (required_id IS NULL
+                 OR EXISTS (SELECT FROM held_permission h
+                            WHERE h.account_uuid = found.uuid AND h.permission_id = required_id))
+            AND (NOT found.limited
+                 OR EXISTS (SELECT FROM service_user_permission s
+                            WHERE s.service_user_id = found.service_user_id AND s.permission_id = required_id));
+END $_$;
+CREATE FUNCTION authd.spapi_list_result(list_id bigint, list_address text) RETURNS SETOF text
+    LANGUAGE sql STABLE
+    SET search_path TO 'authd', 'pg_temp'
+    AS $$
+    SELECT list_address;
+$$;
 CREATE TABLE authd.access_token (
     token_digest bytea NOT NULL,
     client_id bigint NOT NULL,
@@ -177,6 +278,17 @@ CREATE TABLE authd.consent (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL
 );
+CREATE TABLE authd.delivered_copy (
+    message_digest bytea NOT NULL,
+    original_recipient text NOT NULL COLLATE pg_catalog."C",
+    target text NOT NULL COLLATE pg_catalog."C",
+    recipient text NOT NULL COLLATE pg_catalog."C",
+    delivered_at timestamp with time zone NOT NULL,
+    CONSTRAINT delivered_copy_message_digest_check CHECK ((length(message_digest) = 32)),
+    CONSTRAINT delivered_copy_original_recipient_check CHECK ((length(original_recipient) <= 600)),
+    CONSTRAINT delivered_copy_recipient_check CHECK ((length(recipient) <= 600)),
+    CONSTRAINT delivered_copy_target_check CHECK ((length(target) <= 600))
+);
 CREATE TABLE authd.domain (
     id bigint NOT NULL,
     name text NOT NULL COLLATE pg_catalog."C",
@@ -280,6 +392,12 @@ CREATE TABLE authd.refresh_token (
     CONSTRAINT refresh_token_check CHECK (((successor_sealed IS NULL) OR (rotated_at IS NOT NULL))),
     CONSTRAINT refresh_token_token_digest_check CHECK ((length(token_digest) = 32))
 );
+CREATE TABLE authd.reported_member (
+    mailing_list_id bigint NOT NULL,
+    address text NOT NULL COLLATE pg_catalog."C",
+    reported_on date NOT NULL,
+    CONSTRAINT reported_member_address_check CHECK ((length(address) <= 600))
+);
 CREATE TABLE authd.schema_migration (
     number integer NOT NULL,
     name text NOT NULL,
@@ -374,6 +492,13 @@ ALTER TABLE authd.signing_key ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+CREATE TABLE authd.srs_token (
+    token text NOT NULL COLLATE pg_catalog."C",
+    address text NOT NULL,
+    used_at timestamp with time zone NOT NULL,
+    CONSTRAINT srs_token_address_check CHECK ((length(address) <= 600)),
+    CONSTRAINT srs_token_token_check CHECK ((token ~ '^[a-z2-7]{16,32}$'::text))
+);
 CREATE TABLE authd.token_grant (
     id uuid NOT NULL,
     client_id bigint NOT NULL,
@@ -424,6 +549,8 @@ ALTER TABLE ONLY authd.client_secret
     ADD CONSTRAINT client_secret_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY authd.consent
     ADD CONSTRAINT consent_pkey PRIMARY KEY (account_uuid, client_id);
+ALTER TABLE ONLY authd.delivered_copy
+    ADD CONSTRAINT delivered_copy_pkey PRIMARY KEY (message_digest, original_recipient, target, recipient);
 ALTER TABLE ONLY authd.domain
     ADD CONSTRAINT domain_name_key UNIQUE (name);
 ALTER TABLE ONLY authd.domain
@@ -446,6 +573,8 @@ ALTER TABLE ONLY authd.permission
     ADD CONSTRAINT permission_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY authd.refresh_token
     ADD CONSTRAINT refresh_token_pkey PRIMARY KEY (token_digest);
+ALTER TABLE ONLY authd.reported_member
+    ADD CONSTRAINT reported_member_pkey PRIMARY KEY (mailing_list_id, address);
 ALTER TABLE ONLY authd.schema_migration
     ADD CONSTRAINT schema_migration_pkey PRIMARY KEY (number);
 ALTER TABLE ONLY authd.server_secret
@@ -462,6 +591,8 @@ ALTER TABLE ONLY authd.session
     ADD CONSTRAINT session_token_digest_key UNIQUE (token_digest);
 ALTER TABLE ONLY authd.signing_key
     ADD CONSTRAINT signing_key_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY authd.srs_token
+    ADD CONSTRAINT srs_token_pkey PRIMARY KEY (token);
 ALTER TABLE ONLY authd.token_grant
     ADD CONSTRAINT token_grant_pkey PRIMARY KEY (id);
 CREATE INDEX access_token_account ON authd.access_token USING btree (account_uuid) WHERE (account_uuid IS NOT NULL);
@@ -482,6 +613,8 @@ CREATE INDEX client_domain ON authd.client USING btree (domain_id) WHERE (domain
 CREATE INDEX client_required_permission_permission ON authd.client_required_permission USING btree (permission_id);
 CREATE INDEX client_secret_client ON authd.client_secret USING btree (client_id);
 CREATE INDEX consent_client ON authd.consent USING btree (client_id);
+CREATE INDEX delivered_copy_expiry ON authd.delivered_copy USING btree (delivered_at);
+CREATE INDEX domain_srs_domain ON authd.domain USING btree (srs_domain COLLATE "C") WHERE (srs_domain IS NOT NULL);
 CREATE INDEX group_member_group ON authd.group_member USING btree (group_id);
 CREATE INDEX group_permission_permission ON authd.group_permission USING btree (permission_id);
 CREATE INDEX known_device_account ON authd.known_device USING btree (account_uuid);
@@ -501,6 +634,7 @@ CREATE INDEX session_service_user ON authd.session USING btree (service_user_id)
 CREATE INDEX signing_key_domain ON authd.signing_key USING btree (domain_id, purpose);
 CREATE UNIQUE INDEX signing_key_kid ON authd.signing_key USING btree (kid) WHERE (purpose = 'jwt'::text);
 CREATE UNIQUE INDEX signing_key_selector ON authd.signing_key USING btree (domain_id, selector) WHERE (purpose = 'dkim'::text);
+CREATE INDEX srs_token_expiry ON authd.srs_token USING btree (used_at);
 CREATE INDEX token_grant_account ON authd.token_grant USING btree (account_uuid, client_id);
 CREATE INDEX token_grant_client ON authd.token_grant USING btree (client_id);
 CREATE INDEX token_grant_service_user ON authd.token_grant USING btree (service_user_id) WHERE (service_user_id IS NOT NULL);
@@ -557,6 +691,8 @@ ALTER TABLE ONLY authd.mailing_list
     ADD CONSTRAINT mailing_list_owner_uuid_fkey FOREIGN KEY (owner_uuid) REFERENCES authd.account(uuid) ON DELETE SET NULL;
 ALTER TABLE ONLY authd.refresh_token
     ADD CONSTRAINT refresh_token_grant_id_fkey FOREIGN KEY (grant_id) REFERENCES authd.token_grant(id) ON DELETE CASCADE;
+ALTER TABLE ONLY authd.reported_member
+    ADD CONSTRAINT reported_member_mailing_list_id_fkey FOREIGN KEY (mailing_list_id) REFERENCES authd.mailing_list(id) ON DELETE CASCADE;
 ALTER TABLE ONLY authd.service_user
     ADD CONSTRAINT service_user_account_uuid_fkey FOREIGN KEY (account_uuid) REFERENCES authd.account(uuid) ON DELETE CASCADE;
 ALTER TABLE ONLY authd.service_user_permission
@@ -577,3 +713,6 @@ ALTER TABLE ONLY authd.token_grant
     ADD CONSTRAINT token_grant_service_user_id_fkey FOREIGN KEY (service_user_id) REFERENCES authd.service_user(id) ON DELETE CASCADE;
 ALTER TABLE ONLY authd.token_grant
     ADD CONSTRAINT token_grant_session_id_fkey FOREIGN KEY (session_id) REFERENCES authd.session(id) ON DELETE SET NULL;
+REVOKE ALL ON FUNCTION authd.resolve_recipient(recipient_local_part text, recipient_domain text, OUT kind text, OUT our_domain text, OUT primary_address text, OUT mailing_list_id bigint, OUT redirect_to text, OUT srs_domain text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION authd.spapi_credentials(login text, required text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION authd.spapi_list_result(list_id bigint, list_address text) FROM PUBLIC;

@@ -4,15 +4,12 @@ Playwright's event loop occupies the thread while it lives, so everything is mad
 """
 
 import asyncio
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.daemon import Daemon, running_daemon
-from tests.fixtures.oauth import add_client
 from tests.http.support import add_account, add_service_user
 from tests.support import open_database, require_program
 
@@ -27,41 +24,15 @@ CHROMIUM_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-fir
                     "--disable-component-update", "--disable-sync"]
 
 
-class Album(BaseHTTPRequestHandler):
-    """An application: the same page for whatever is asked."""
-
-    def do_GET(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.end_headers()
-        self.wfile.write(b"<h1>Photo album</h1>")
-
-    do_POST = do_GET
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Says nothing."""
-
-
 @pytest.fixture(scope="module")
-def application() -> Iterator[str]:
-    """The origin of a photo album that people sign in to."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Album) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def daemon(tmp_path_factory: pytest.TempPathFactory, module_database_url: str, application: str) -> Iterator[Daemon]:
-    """authd with Alice, an admin called root, Alice's printer, Bob, who forgets his password, and a photo album."""
+def daemon(tmp_path_factory: pytest.TempPathFactory, module_database_url: str) -> Iterator[Daemon]:
+    """authd with Alice, an admin called root, Alice's printer, and Bob, who forgets his password."""
     async def people() -> None:
         async with open_database(module_database_url) as database:
             alice = await add_account(database, "alice", address="alice@example.com", full_name="Alice Example")
             await add_service_user(database, alice, "printer")
             await add_account(database, "root", address="root@example.com", full_name="Rosa Root", admin=True)
             await add_account(database, "bob", address="bob@example.com")
-            await add_client(database, "photos", name="Photo album", redirect_uris=[f"{application}/callback"])
 
     asyncio.run(people())
     with running_daemon(tmp_path_factory.mktemp("daemon"), module_database_url, CONFIGURATION) as daemon:
@@ -79,14 +50,13 @@ def chromium(daemon: Daemon) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(chromium: Browser, daemon: Daemon, application: str) -> Iterator[Page]:
-    """A page of a fresh profile. What a page's policy blocks, and any foreign request but the album's, fails the test."""
+def page(chromium: Browser, daemon: Daemon) -> Iterator[Page]:
+    """A page of a fresh profile. Anything that the policy of a page blocks, and any foreign request, fails the test."""
     context = chromium.new_context(base_url=daemon.base_url, viewport={"width": 1000, "height": 760})
     page = context.new_page()
     complaints: list[str] = []
-    known = (daemon.base_url, f"{application}/")
     page.on("console", lambda message: complaints.append(message.text) if "Content Security Policy" in message.text else None)
-    page.on("request", lambda request: None if request.url.startswith(known) else complaints.append(request.url))
+    page.on("request", lambda request: None if request.url.startswith(daemon.base_url) else complaints.append(request.url))
     yield page
     context.close()
     assert complaints == []

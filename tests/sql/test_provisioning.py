@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from authd.config import Settings
 from authd.errors import Conflict, InvalidInput, NotFound
+from authd.hygiene import remove_expired
 from authd.identity import crypt
 from authd.keys.cipher import Cipher
 from authd.keys.store import KeyStore
@@ -384,3 +386,34 @@ async def test_deactivation_ends_what_was_given(database_url: str) -> None:
         assert await alive() == (["bob"], ["bob"], ["bob"])
         await here.edit("app", client_options(active=False))
         assert await alive() == (["bob"], [], [])
+
+
+async def test_signing_out_ends_every_session_of_one_account(database_url: str) -> None:
+    async with site(database_url) as here:
+        await here.people()
+        await here.db.execute("""
+            INSERT INTO session (token_digest, account_uuid, amr, authenticated_at, created_at, last_seen_at, expires_at)
+            SELECT sha256((identifier || n)::bytea), uuid, '{pwd}', now(), now(), now(), now() + interval '1 day'
+            FROM account, generate_series(1, 2) n""")
+        assert await here.provisioner.sign_out("Alice@d.example") == 2
+        assert await here.provisioner.sign_out("alice") == 0
+        assert await here.db.fetch_one("SELECT count(*) FROM session") == (2,)
+        assert await here.db.fetch_all("SELECT object_name, new_values FROM audit WHERE action = 'account.sign_out'") == [
+            ("alice", {"sessions": 2})]
+
+
+async def test_hygiene_removes_what_expired_and_nothing_else(database_url: str) -> None:
+    async with site(database_url) as here:
+        await here.people()
+        await here.create(client_options(name="App", grant_type=["client_credentials"]))
+        await here.edit("App", Client(secret=references.new_client_secret(timedelta(hours=1))))
+        await here.db.execute("""
+            INSERT INTO session (token_digest, account_uuid, amr, authenticated_at, created_at, last_seen_at, expires_at)
+            SELECT sha256(identifier::bytea), uuid, '{pwd}', %(now)s, %(now)s, %(now)s,
+                   %(now)s + CASE identifier WHEN 'alice' THEN interval '1 hour' ELSE interval '1 day' END
+            FROM account""", {"now": NOW})
+        assert await remove_expired(here.db, Settings(), NOW) == 0
+        later = NOW + timedelta(hours=2)
+        assert await remove_expired(here.db, Settings(), later) == 2
+        assert await remove_expired(here.db, Settings(), later) == 0
+        assert await here.db.fetch_one("SELECT (SELECT count(*) FROM session), (SELECT count(*) FROM client_secret)") == (1, 1)

@@ -14,9 +14,8 @@ from tornado.httpclient import HTTPResponse
 
 from authd.config import Settings
 from authd.sql import keys
-from tests.fixtures.oauth import SECRET, add_client
+from tests.fixtures.oauth import CHALLENGE, SECRET, VERIFIER, add_client
 from tests.http.support import Browser, Site, add_account, add_service_user, forms, json_of, site_settings, text
-from tests.unit.oauth_facts import CHALLENGE, VERIFIER
 
 pytestmark = pytest.mark.gen_test
 

@@ -11,18 +11,26 @@ from urllib.parse import urlencode
 import pytest
 
 from authd.identity.facts import Session
-from authd.oauth.authorization_request import Redirect
 from authd.oauth.parameters import parse
 from authd.oauth.replies import Reply
 from authd.oauth.service import OAuth
-from authd.sql import accounts, oauth
+from authd.sql import oauth
 from authd.sql.database import Database
-from tests.fixtures.oauth import SECRET, add_client, add_person, add_session, counts, service
+from tests.fixtures.oauth import (
+    CALLBACK,
+    CHALLENGE,
+    SECRET,
+    VERIFIER,
+    add_client,
+    add_person,
+    add_session,
+    counts,
+    give_code,
+    service,
+)
 from tests.support import open_database
-from tests.unit.oauth_facts import CHALLENGE, VERIFIER
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-CALLBACK = "https://app.example.com/cb"
 AT_ONCE = 50
 
 
@@ -37,11 +45,7 @@ class Pair:
     clock: list[datetime]
 
     async def code(self, scope: str = "openid email offline_access", client_id: str = "app") -> str:
-        query = urlencode({"client_id": client_id, "response_type": "code", "redirect_uri": CALLBACK, "scope": scope,
-                           "code_challenge": CHALLENGE, "code_challenge_method": "S256"})
-        outcome = await self.first.authorize(parse(query), self.session, answer="allow", remote_address="192.0.2.1")
-        assert isinstance(outcome, Redirect)
-        return dict(outcome.parameters)["code"]
+        return await give_code(self.first, self.session, scope, client_id)
 
     async def send(self, service: OAuth, **parameters: str) -> Reply:
         form = {"client_id": "app", "client_secret": SECRET, **parameters}
@@ -72,12 +76,7 @@ async def pair(url: str) -> AsyncIterator[Pair]:
     async with open_database(url, pool_size=15) as one, open_database(url, pool_size=15) as two:
         account = await add_person(one, "alice", "alice@example.com")
         await add_client(one, "app")
-        session_id = await add_session(one, account, NOW)
-        row = await one.fetch_one("SELECT sid FROM session WHERE id = %(id)s", {"id": session_id})
-        found = await accounts.by_uuid(one, account)
-        assert row is not None
-        assert found is not None
-        session = Session(session_id, row[0], found, None, ("pwd",), "1", NOW, NOW + timedelta(days=1))
+        session = await add_session(one, account, NOW)
         clock = [NOW]
         yield Pair(one, service(one, lambda: clock[0]), service(two, lambda: clock[0]), session, clock)
 

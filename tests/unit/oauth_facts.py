@@ -1,8 +1,6 @@
 """Facts for the tests of OAuth decisions: one client, one person, one moment, each changed where a test needs it."""
 
 import dataclasses
-import hashlib
-from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -32,12 +30,10 @@ from authd.oauth.facts import (
 from authd.oauth.issuing import Issuer, Lifetimes
 from authd.oauth.parameters import parse
 from authd.oauth.validator import ClientRequest
+from tests.fixtures.oauth import CHALLENGE, ISSUER, VERIFIER
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
-ISSUER = "https://sso.example.com/o2"
 CALLBACK = "https://app.example.com/callback"
-VERIFIER = "v" * 64
-CHALLENGE = urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
 CODE, REFRESH, ACCESS = "the-code", "the-refresh-token", "the-access-token"
 ALICE = UUID("8d9a4d0e-52a5-4e2a-9d3c-0d2a8f9b8a11")
 GRANT = UUID("11111111-2222-4333-8444-555555555555")

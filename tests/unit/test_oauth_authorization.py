@@ -21,12 +21,11 @@ from authd.oauth.authorization_request import Redirect, origin
 from authd.oauth.effects import OpenGrant, Record, RememberConsent
 from authd.oauth.facts import IdTokenHint
 from authd.oauth.parameters import parse
+from tests.fixtures.oauth import CHALLENGE, ISSUER
 from tests.unit.oauth_facts import (
     ALICE,
     CALLBACK,
-    CHALLENGE,
     CLIENT,
-    ISSUER,
     NOW,
     PUBLIC,
     SESSION,

@@ -16,11 +16,11 @@ from authd.keys.jwk import to_jwk
 from authd.oauth import claims, metadata, scopes, signing, tokens
 from authd.oauth.facts import Client
 from authd.oauth.server import decide_token, decide_userinfo
+from tests.fixtures.oauth import ISSUER
 from tests.unit.oauth_facts import (
     ACCESS,
     ALICE,
     CLIENT,
-    ISSUER,
     NOW,
     OPEN_ACCESS,
     OPEN_GRANT,

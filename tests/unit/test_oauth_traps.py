@@ -16,8 +16,8 @@ from authd.oauth.parameters import parse
 from authd.oauth.replies import Decision, Refused
 from authd.oauth.server import decide_introspection, decide_revocation, decide_token
 from authd.oauth.validator import ClientRequest
+from tests.fixtures.oauth import CHALLENGE
 from tests.unit.oauth_facts import (
-    CHALLENGE,
     CLIENT,
     CODE,
     NOW,

@@ -1,5 +1,6 @@
 """The provisioner on a real database: every noun created, created again, changed and removed, with its audit."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
@@ -417,3 +418,9 @@ async def test_hygiene_removes_what_expired_and_nothing_else(database_url: str) 
         assert await remove_expired(here.db, Settings(), later) == 2
         assert await remove_expired(here.db, Settings(), later) == 0
         assert await here.db.fetch_one("SELECT (SELECT count(*) FROM session), (SELECT count(*) FROM client_secret)") == (1, 1)
+
+
+async def test_of_several_at_once_one_creates(database_url: str) -> None:
+    async with site(database_url) as here:
+        outcomes = await asyncio.gather(*(here.create(group_options(name="staff")) for _ in range(5)))
+        assert sorted(outcome.value for [outcome] in outcomes) == ["created"] + ["unchanged"] * 4

@@ -97,9 +97,18 @@ def authext(options: argparse.Namespace) -> None:
 
 
 def checkpassword(options: argparse.Namespace) -> None:
-    """The checkpassword interface: NAME, NUL, PASSWORD, NUL and more on descriptor 3; then the program is started."""
+    """The checkpassword interface: NAME, NUL, PASSWORD, NUL and more on descriptor 3; then the program is started.
+
+    Dovecot's userdb asks without a password and says so with AUTHORIZED=1; it takes 3 for a name that is unknown.
+    """
     username, password = _descriptor_3()
-    claims = _log_in(options, username, password)
+    if os.environ.get("AUTHORIZED") == "1" and not password:
+        try:
+            claims = _ask(options, username, None)
+        except Stop as stop:
+            raise Stop(OTHER if stop.exit_code == NOT_VALID else stop.exit_code, str(stop)) from None
+    else:
+        claims = _log_in(options, username, password)
     if options.program:
         _start(options.program, claims.canonical_username)
 
@@ -391,13 +400,15 @@ def _write_new(path: Path, text: str) -> None:
 
 
 def _start(program: Sequence[str], user: str) -> NoReturn:
-    """Becomes the program, for `user`. HOME and SHELL are the user's where the system knows that name, else unset;
-    AUTHORIZED=2 is what Dovecot expects of a program that has done its part.
+    """Becomes the program, for `user`. HOME and SHELL are the user's where the system knows that name, else unset.
+    Dovecot's AUTHORIZED=1 is answered with 2, and only that: an AUTHORIZED of our own would fail its passdb.
     """
     import pwd
 
     environment = {name: value for name, value in os.environ.items() if name not in ("HOME", "SHELL")}
-    environment |= {"USER": user, "AUTHORIZED": "2"}
+    environment["USER"] = user
+    if environment.get("AUTHORIZED") == "1":
+        environment["AUTHORIZED"] = "2"
     try:
         entry = pwd.getpwnam(user)
         environment |= {"HOME": entry.pw_dir, "SHELL": entry.pw_shell}

@@ -1,69 +1,21 @@
 """The `checkpassword` program against a real daemon over TLS: the exit codes that Apache and Dovecot decide by."""
 
-import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from authd.keys.cipher import Cipher
-from authd.keys.generate import new_key
-from authd.sql import keys as key_rows
-from tests.daemon import free_port, running_daemon, wait_until_ready
-from tests.descriptors import with_descriptor_3
-from tests.http.support import PASSWORD, add_account
-from tests.support import ROOT, open_database
-from tests.tls import Authority, make_authority
-
-PROGRAM = ROOT / "tools" / "checkpassword.py"
-NAME = "alice@example.com"
-
-
-@dataclass(frozen=True)
-class Installation:
-    """The program as an administrator sets it up for a daemon."""
-
-    url: str
-    authority: Authority
-    key_file: Path
-
-    def run(self, mode: str, *options: str, stdin: str = "", fd3: str | None = None) -> subprocess.CompletedProcess[bytes]:
-        command = [sys.executable, str(PROGRAM), "-m", mode, "-u", self.url, "--jwtkey", str(self.key_file),
-                   "--ca-file", str(self.authority.ca_file), *options]
-        if fd3 is not None:
-            command = with_descriptor_3(command, fd3.encode())
-        return subprocess.run(command, input=stdin.encode(), capture_output=True, timeout=20, check=False)
-
-    def code(self, mode: str, *options: str, stdin: str = "", fd3: str | None = None) -> int:
-        return self.run(mode, *options, stdin=stdin, fd3=fd3).returncode
-
-
-async def prepare(url: str) -> None:
-    async with open_database(url) as database:
-        await add_account(database, "alice", address=NAME, permissions=["imap", "staff"])
-        row = await database.fetch_one("INSERT INTO domain (name) VALUES ('localhost') RETURNING id")
-        assert row is not None
-        before = datetime.now(UTC) - timedelta(minutes=1)
-        await key_rows.insert(database, new_key("jwt", "RSA-2048", None, Cipher()), domain_id=row[0], now=before)
+from tests.daemon import free_port
+from tests.http.support import PASSWORD
+from tests.installation import NAME, Installation, installation
 
 
 @pytest.fixture(scope="module")
 def daemon(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    asyncio.run(prepare(module_database_url))
-    folder = tmp_path_factory.mktemp("daemon")
-    authority = make_authority(folder)
-    port = free_port()
-    text = f'[http]\ntls_certificate = "{authority.certificate}"\ntls_key = "{authority.key}"\n'
-    with running_daemon(folder, module_database_url, text, port=port, ready=False) as process:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("SSL_CERT_FILE", str(authority.ca_file))
-            wait_until_ready(process, f"https://localhost:{port}/health/ready/")
-        yield Installation(f"https://localhost:{port}", authority, folder / "jwt.pem")
+    with installation(tmp_path_factory.mktemp("daemon"), module_database_url) as installed:
+        yield installed
 
 
 @pytest.fixture

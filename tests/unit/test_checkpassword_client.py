@@ -374,11 +374,29 @@ def test_groups_any_of_which_suffices(program: Program) -> None:
 
 
 def test_the_program_is_started_for_the_user(program: Program) -> None:
-    show = ["sh", "-c", 'echo "$USER|${HOME-none}|${SHELL-none}|$AUTHORIZED|$1"', "sh", "--flag"]
+    show = ["sh", "-c", 'echo "$USER|${HOME-none}|${SHELL-none}|${AUTHORIZED-none}|$1"', "sh", "--flag"]
     code = program.run("checkpassword", *show, fd3=f"{NAME}\0secret\0Y123\0".encode(),
                        environment={"HOME": "/root", "SHELL": "/bin/sh"})
-    assert (code, program.output) == (0, "canonical@example.com|none|none|2|--flag\n")
+    assert (code, program.output) == (0, "canonical@example.com|none|none|none|--flag\n")
     assert json.loads(program.server.requests[0][2]) == {"username": NAME, "password": "secret", "scopes": []}
+
+
+def test_dovecot_s_userdb_looks_a_name_up(program: Program) -> None:
+    asked = {"AUTHORIZED": "1"}
+    program.server.answer = token(authenticated=False)
+    assert program.run("checkpassword", "sh", "-c", 'echo "$AUTHORIZED"', fd3=f"{NAME}\0\0\0".encode(), environment=asked) == 0
+    assert program.output == "2\n"
+    assert json.loads(program.server.requests[0][2]) == {"username": NAME, "scopes": []}
+    program.server.answer = as_json(401, REFUSED)
+    assert program.run("checkpassword", "true", fd3=f"{NAME}\0\0".encode(), environment=asked) == 3
+
+
+def test_a_password_is_verified_whatever_the_environment_says(program: Program) -> None:
+    program.server.answer = token(authenticated=False)
+    assert program.run("checkpassword", "true", fd3=f"{NAME}\0wrong\0".encode(), environment={"AUTHORIZED": "1"}) == 1
+    assert json.loads(program.server.requests[0][2])["password"] == "wrong"
+    for value in ({}, {"AUTHORIZED": "2"}, {"AUTHORIZED": ""}):
+        assert program.run("checkpassword", "true", fd3=f"{NAME}\0\0".encode(), environment=value) == 1
 
 
 def test_the_program_s_exit_code_is_ours_and_a_wrong_password_starts_none(program: Program, tmp_path: Path) -> None:

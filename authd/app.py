@@ -15,7 +15,7 @@ from typing import Any
 
 import tornado.netutil
 
-from authd import __version__, log
+from authd import __version__, jobs, log
 from authd.config import Settings
 from authd.errors import AuthdError, Conflict, DatabaseUnavailable
 from authd.handlers.assets import Assets
@@ -24,6 +24,7 @@ from authd.handlers.oauth import requesting_application
 from authd.handlers.routes import make_application
 from authd.handlers.server import make_server
 from authd.handlers.services import ComponentState, Services
+from authd.hygiene import remove_expired
 from authd.identity.accounts import Accounts
 from authd.identity.passwords import Hasher
 from authd.identity.sessions import Sessions
@@ -42,6 +43,7 @@ from authd.throttle import Throttle
 
 _log = logging.getLogger(__name__)
 _LONGEST_PAUSE = 5.0
+_HYGIENE_SECONDS = 3600.0
 
 
 def now() -> datetime:
@@ -134,6 +136,9 @@ class Daemon:
         changes.subscribe("keys", parts.services.keys.forget)
         changes.start()
         self._running.push_async_callback(changes.stop)
+        hygiene = asyncio.create_task(jobs.repeat(
+            self.database, "hygiene", _HYGIENE_SECONDS, lambda: remove_expired(self.database, self.settings, now())))
+        self._running.callback(hygiene.cancel)
         await self._running.enter_async_context(self._web(parts.services))
         await self._running.enter_async_context(self._signers(parts.services.keys))
         _log.info("authd %s is ready: %s", __version__, self.settings.http.public_url)

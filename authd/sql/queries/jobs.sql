@@ -1,0 +1,2 @@
+-- name: try_lock
+SELECT pg_try_advisory_xact_lock(hashtext('authd job ' || %(name)s));

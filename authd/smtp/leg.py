@@ -34,13 +34,13 @@ class Leg:
     async def mail(self) -> Reply:
         """Names the sender, on a connection that others may have used."""
         self._connection = await self._relay.acquire()
-        reply = await self._ask(self._send_mail)
+        reply = passed_on(await self._ask(self._send_mail))
         self._is_begun = reply.is_positive
         return reply
 
     async def recipient(self, path: Path, parameters: RecipientParameters) -> Reply:
         """Adds a recipient."""
-        reply = await self._ask(lambda connection: connection.recipient(path, parameters))
+        reply = passed_on(await self._ask(lambda connection: connection.recipient(path, parameters)))
         if reply.is_positive:
             self._recipients.append((path, parameters))
         return reply
@@ -48,7 +48,7 @@ class Leg:
     async def data(self) -> Reply | None:
         """Asks for the go-ahead. None: it was given; otherwise why it was not."""
         reply = await self._ask(Connection.data)
-        return None if reply.code == 354 else reply
+        return None if reply.code == 354 else passed_on(reply)
 
     async def content(self, content: Iterable[bytes]) -> None:
         """Sends the message, but not its end: nothing is delivered yet."""
@@ -74,12 +74,12 @@ class Leg:
         try:
             reply = await question(connection)
             if not (self._may_begin_anew and connection.has_had_enough(reply)):
-                return _for_client(reply)
+                return reply
         except DownstreamError as error:
             if not (self._may_begin_anew and error.was_lost):
                 self.give_up()
                 raise
-        return _for_client(await question(await self._begin_anew()))
+        return await question(await self._begin_anew())
 
     async def _begin_anew(self) -> Connection:
         """Comes on a fresh connection to where the lost one was."""
@@ -96,7 +96,3 @@ class Leg:
 
     async def _send_mail(self, connection: Connection) -> Reply:
         return await connection.mail(self._sender, self._parameters)
-
-
-def _for_client(reply: Reply) -> Reply:
-    return reply if reply.code == 354 else passed_on(reply)

@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 _READ_AHEAD = 262144       # bytes of pipelined commands that may wait before reading pauses
 _EVENTS_AT_A_TIME = 50     # before other connections get their turn
 _HELD_BACK = 1.0           # seconds for which replies to pipelined commands wait for each other
-_LINGER = 30.0             # seconds that a client gets to read our last words
+_LINGER = 5.0              # seconds that a client gets to read our last words and to close
 _NEVER = float("inf")
 
 
@@ -47,7 +47,7 @@ class Pipeline(Protocol):
 
     @property
     def is_committing(self) -> bool:
-        """Whether the downstream may be delivering: then a client that leaves changes nothing any more."""
+        """Whether the downstream may be delivering. Before that a client that leaves ends everything: it will come again."""
 
     async def mail(self, mail: Mail, client: Client) -> Reply:
         """Begins a transaction."""
@@ -61,11 +61,8 @@ class Pipeline(Protocol):
     def content(self, data: bytes) -> None:
         """Takes a piece of the message."""
 
-    async def end_of_data(self, client_left: Callable[[], bool]) -> Reply:
-        """Ends the transaction: a 250 means that the downstream has the message.
-
-        Nothing is delivered for a client that has left before: it will come again.
-        """
+    async def end_of_data(self) -> Reply:
+        """Ends the transaction: a 250 means that the downstream has the message."""
 
     def give_up(self) -> None:
         """Forgets the transaction, at once and wherever it is."""
@@ -181,6 +178,8 @@ class _Connection(asyncio.Protocol):
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        if self._transport is not None:
+            self._transport.close()
 
     async def _run(self) -> None:
         try:
@@ -191,9 +190,19 @@ class _Connection(asyncio.Protocol):
         finally:
             self._pipeline.give_up()
             self._send()
-            if self._transport is not None:
-                self._transport.close()
-                self._deadline.set(_LINGER)
+            self._say_goodbye()
+
+    def _say_goodbye(self) -> None:
+        """Closes our end. Closing both while the client still writes would make its system throw our last reply away."""
+        transport = self._transport
+        if transport is None:
+            return
+        if self._is_at_end:
+            transport.close()
+            return
+        transport.write_eof()
+        transport.resume_reading()
+        self._deadline.set(_LINGER)
 
     async def _converse(self) -> None:
         for number in itertools.count(1):
@@ -241,14 +250,20 @@ class _Connection(asyncio.Protocol):
             case DataStart():
                 return await self._pipeline.data()
             case EndOfData():
-                if question.refusal is None:
-                    return await self._pipeline.end_of_data(self._has_left)
+                refusal = replies.CLIENT_LEFT if self._has_left() else question.refusal
+                if refusal is None:
+                    return await self._pipeline.end_of_data()
                 self._pipeline.give_up()
-                return question.refusal
+                return refusal
 
     def _has_left(self) -> bool:
         """Whether the client closed its end and nothing that it said is unread: one that quits properly is still there."""
         return self._is_at_end and self._session.waiting_input == 0
+
+    def _leave(self) -> None:
+        """Ends what goes on for a client that has left."""
+        if self._task is not None and not self._pipeline.is_committing:
+            self._task.cancel()
 
     async def _more_input(self) -> bool:
         """Sends what is due and waits for bytes. False: none will come. Everything that arrived so far is dealt with."""
@@ -305,6 +320,8 @@ class _Connection(asyncio.Protocol):
             self._task = self._loop.create_task(self._run())
 
     def data_received(self, data: bytes) -> None:
+        if self._session.is_closed:
+            return
         self._session.receive(data)
         self._has_new_input = True
         if self._session.waiting_input > _READ_AHEAD and self._is_reading and self._transport is not None:
@@ -314,15 +331,14 @@ class _Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._is_at_end = True
-        self._wake()
-        return True
+        if self._has_left():
+            self._leave()
+        return self._task is not None and not self._task.done()  # else asyncio closes
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_at_end = True
         self._listener.leave(self, self._address)
-        if self._task is not None and not self._pipeline.is_committing:
-            self._task.cancel()
-        self._wake()
+        self._leave()
         self._transport = None
         self._deadline.stop()
 

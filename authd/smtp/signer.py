@@ -156,11 +156,11 @@ class SignerPipeline:
         """Keeps a piece of the message."""
         self._spool.append(data)
 
-    async def end_of_data(self, client_left: Callable[[], bool]) -> Reply:
+    async def end_of_data(self) -> Reply:
         """Signs the message, passes it on, and answers what the downstream does."""
         if self._leg is None:
             return replies.DOWNSTREAM_LOST
-        reply = await self._pass_on(self._leg, client_left)
+        reply = await self._pass_on(self._leg)
         counts = self._signer.counts
         if reply.is_positive:
             counts.accepted += 1
@@ -179,7 +179,7 @@ class SignerPipeline:
             leg.give_up()
         self._spool = Spool()
 
-    async def _pass_on(self, leg: Leg, client_left: Callable[[], bool]) -> Reply:
+    async def _pass_on(self, leg: Leg) -> Reply:
         added = await self._added_header(leg)
         if isinstance(added, Reply):
             return added
@@ -187,8 +187,6 @@ class SignerPipeline:
         if refusal is not None:
             return refusal
         await leg.content(chain([added], self._spool.pieces()))
-        if client_left():
-            return replies.CLIENT_LEFT
         self.is_committing = True
         try:
             return await leg.end_of_data()

@@ -23,6 +23,7 @@ from authd.smtp.signer import SignerListener
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 CLOSE = "close"        # a fault: the sink closes the connection instead of answering
 SILENT = "silent"      # a fault: the sink never answers
+HOLD = "hold"          # a fault: the sink answers when `let_go` is called
 MESSAGE = b"From: Ann <ann@example.com>\r\nTo: bob@example.net\r\nSubject: hello\r\n\r\nHello Bob.\r\n"
 
 
@@ -38,7 +39,7 @@ class Delivered:
 @dataclass
 class Sink:
     """A server that takes every message. `faults` maps a step (banner, EHLO, HELO, MAIL, RCPT, DATA, content, end, RSET) to
-    replies given instead of its own, one for each time the step comes: a reply line, CLOSE, SILENT, or None for its own.
+    replies given instead of its own, one for each time the step comes: a reply line, CLOSE, SILENT, HOLD, or None for its own.
     """
 
     faults: dict[str, list[str | None]] = field(default_factory=dict)
@@ -50,6 +51,19 @@ class Sink:
     port: int = 0
     arrived: defaultdict[str, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
     open: set[asyncio.Transport] = field(default_factory=set)
+    held: list[Callable[[], None]] = field(default_factory=list)
+
+    async def holds(self, number: int) -> None:
+        """Waits until so many replies are held back."""
+        while len(self.held) < number:
+            self.arrived["hold"].clear()
+            await asyncio.wait_for(self.arrived["hold"].wait(), 10)
+
+    def let_go(self) -> None:
+        """Gives the replies that are held back."""
+        for reply in self.held:
+            reply()
+        self.held.clear()
 
     def fault(self, step: str) -> str | None:
         """What was ordered for this time of the step."""
@@ -61,8 +75,9 @@ class Sink:
 class _SinkConnection(asyncio.Protocol):
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
-        self._input = b""
-        self._content: list[bytes] | None = None
+        self._input = bytearray()
+        self._in_content = False
+        self._is_deaf = False
         self._mail = b""
         self._recipients: list[bytes] = []
 
@@ -77,27 +92,32 @@ class _SinkConnection(asyncio.Protocol):
         self._sink.open.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
+        searched = max(0, len(self._input) - 5)
         self._input += data
-        while not self._transport.is_closing():
-            if self._content is None:
-                line, found, rest = self._input.partition(b"\r\n")
-                if not found:
+        while not self._transport.is_closing() and not self._is_deaf:
+            if self._in_content:
+                fault = self._sink.fault("content")
+                if fault is not None:
+                    self._is_deaf = True
+                    self._say_or_close(fault)
                     return
-                self._input = rest
-                self._command(line)
-            else:
-                if self._sink.fault("content") == CLOSE:
-                    self._transport.abort()
+                end = self._input.find(b"\r\n.\r\n", searched)
+                if self._input.startswith(b".\r\n"):
+                    end = -2
+                elif end < 0:
                     return
-                if self._input.startswith(b".\r\n") and not self._content:
-                    content, self._input = b"", self._input[3:]
-                else:
-                    end = self._input.find(b"\r\n.\r\n")
-                    if end < 0:
-                        return
-                    content, self._input = self._input[:end + 2], self._input[end + 5:]
-                self._content = None
+                content = bytes(self._input[:end + 2])
+                del self._input[:end + 5]
+                self._in_content = False
                 self._end(content)
+            else:
+                end = self._input.find(b"\r\n")
+                if end < 0:
+                    return
+                line = bytes(self._input[:end])
+                del self._input[:end + 2]
+                self._command(line)
+            searched = 0
 
     def _command(self, line: bytes) -> None:
         sink, verb = self._sink, line[:4].upper().decode("latin-1")
@@ -116,7 +136,7 @@ class _SinkConnection(asyncio.Protocol):
                 if not self._recipients:
                     self._transport.write(b"503 5.5.1 no recipient\r\n")
                 elif self._say(verb, "354 go ahead"):
-                    self._content = []
+                    self._in_content = True
             case "QUIT":
                 self._say(verb, "221 2.0.0 bye")
                 self._transport.close()
@@ -124,19 +144,26 @@ class _SinkConnection(asyncio.Protocol):
                 self._say(verb, "250 2.0.0 fine")
 
     def _end(self, content: bytes) -> None:
-        if self._say("end", "250 2.0.0 delivered"):
-            content = (b"\r\n" + content).replace(b"\r\n.", b"\r\n")[2:]
-            if self._sink.keep:
-                self._sink.delivered.append(Delivered(self._mail, self._recipients, content))
+        content = (b"\r\n" + content).replace(b"\r\n.", b"\r\n")[2:]
+        message = Delivered(self._mail, self._recipients, content)
+        if self._say("end", "250 2.0.0 delivered") and self._sink.keep:
+            self._sink.delivered.append(message)
 
     def _say(self, step: str, reply: str) -> bool:
-        """Whether it is the sink's own reply that was said."""
+        """Whether it is the sink's own reply that is said."""
         fault = self._sink.fault(step)
-        if fault == CLOSE:
+        if fault == HOLD:
+            self._sink.held.append(lambda: self._transport.write(reply.encode("latin-1") + b"\r\n"))
+            self._sink.arrived["hold"].set()
+        else:
+            self._say_or_close(reply if fault is None else fault)
+        return fault in (None, HOLD)
+
+    def _say_or_close(self, reply: str) -> None:
+        if reply == CLOSE:
             self._transport.abort()
-        elif fault != SILENT:
-            self._transport.write((fault or reply).encode("latin-1") + b"\r\n")
-        return fault is None
+        elif reply != SILENT:
+            self._transport.write(reply.encode("latin-1") + b"\r\n")
 
 
 @asynccontextmanager
@@ -152,6 +179,13 @@ async def running_sink(sink: Sink) -> AsyncIterator[Sink]:
         for transport in list(sink.open):
             transport.abort()
         await asyncio.sleep(0)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Lets the loop run until the condition holds."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0)
 
 
 class Source:
@@ -256,3 +290,13 @@ async def running_signer(sink: Sink, keys: Keys, settings: SmtpSettings = SmtpSe
         yield signer
     finally:
         await signer.stop(1)
+
+
+@asynccontextmanager
+async def relaying(sink: Sink, keys: Keys, settings: SmtpSettings = SmtpSettings(hostname="mx.example.com"), *,
+                   originated: bool = False,
+                   lifetime: float | None = None) -> AsyncIterator[tuple[Sink, SignerListener, Source]]:
+    """The sink, a signer before it, and a client that has greeted."""
+    async with (running_sink(sink), running_signer(sink, keys, settings, originated=originated, lifetime=lifetime) as signer,
+                connected(signer.address) as client):
+        yield sink, signer, client

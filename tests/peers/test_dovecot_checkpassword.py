@@ -76,7 +76,6 @@ def dovecot(authd: Installation) -> Iterator[Dovecot]:
             time.sleep(0.02)
         yield server
     finally:
-        import sys; sys.stderr.write((folder/"dovecot.log").read_text())
         server.doveadm("stop")
         shutil.rmtree(folder, ignore_errors=True)
 

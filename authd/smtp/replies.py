@@ -87,6 +87,13 @@ DOWNSTREAM_UNREACHABLE = _reply("451 4.4.1 Cannot reach the next server, try aga
 DOWNSTREAM_LOST = _reply("451 4.4.2 Lost the next server, try again later")
 DOWNSTREAM_UNUSABLE = _reply("451 4.3.0 The next server refuses its service, try again later")
 
+MAILBOX_UNKNOWN = _reply("550 5.1.1 No such mailbox here")
+MAILBOX_BLOCKED = _reply("550 5.7.1 This address takes no mail")
+RELAYING_DENIED = _reply("550 5.7.1 Mail for that domain is not taken here")
+SRS_INVALID = _reply("550 5.7.1 This address leads back to nobody, or does no longer")
+LIST_UNUSABLE = _reply("550 5.2.4 The mailing list has nobody who could get this")
+FORWARDING_LOOP = _reply("554 5.4.6 A forwarding loop")
+
 # Codes that are about the dialogue between two servers, not about a sender, a recipient or a message
 # (RFC 5321 section 4.2.2, RFC 7504, RFC 3207, RFC 4954).
 _ABOUT_THE_DIALOGUE = frozenset({500, 502, 503, 504, 521, 530, 535, 538})

@@ -36,11 +36,14 @@ class TokenHandler(_Handler):
     """Client credentials, a code, or a refresh token become tokens."""
 
     async def post(self) -> None:
-        now = datetime.now(UTC)
+        now, client_id = datetime.now(UTC), self.get_argument("client_id")
         code, refresh = self.get_argument("code", ""), self.get_argument("refresh_token", "")
-        facts, _ = await sql.token_facts(
-            self.database, now, client_id=self.get_argument("client_id"), code=tokens.digest(code) if code else None,
-            refresh_token=tokens.digest(refresh) if refresh else None)
+        if code:
+            facts = await sql.token_facts(self.database, now, client_id, code=tokens.digest(code))
+        elif refresh:
+            facts = await sql.token_facts(self.database, now, client_id, refresh_token=tokens.digest(refresh))
+        else:
+            facts = await sql.client_facts(self.database, now, client_id)
         answer: dict[str, Any] = {"access_token": tokens.new_token(), "token_type": "Bearer", "expires_in": 3600}
         if facts.grant is not None:
             answer["refresh_token"] = tokens.new_token()
@@ -57,9 +60,8 @@ class IntrospectionHandler(_Handler):
 
     async def post(self) -> None:
         token = tokens.digest(self.get_argument("token"))
-        _, presented = await sql.token_facts(
-            self.database, datetime.now(UTC), client_id=self.get_argument("client_id"), access_token=token, refresh_token=token)
-        found = presented.access_token
+        facts = await sql.inspection_facts(self.database, datetime.now(UTC), self.get_argument("client_id"), token)
+        found = facts.presented.access_token
         self.write({"active": found is not None, "exp": int(found.expires_at.timestamp()) if found else 0})
 
 

@@ -13,13 +13,11 @@ from typing import Any
 
 from . import workers
 
-PEOPLE = 384
-
 
 class Host:
     """A provisioned host. `serving` runs its daemon for a block."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, people: int, settings: str) -> None:
         self.folder = folder
         self.config = folder / "authd.conf"
         self.http_port, self.signer_port, self.sink_port = (workers.free_port() for _ in range(3))
@@ -34,8 +32,8 @@ embedded = "."
 
 [signer]
 mappings = [{{ in = "127.0.0.1:{self.signer_port}", out = "127.0.0.1:{self.sink_port}" }}]
-""", encoding="utf-8")
-        site: dict[str, Any] = json.loads(workers.answer("population", "site", str(self.config), str(PEOPLE)))
+{settings}""", encoding="utf-8")
+        site: dict[str, Any] = json.loads(workers.answer("population", "site", str(self.config), str(people)))
         self.people: list[str] = site["people"]
         self.client_id: str = site["client_id"]
         self.client_secret: str = site["client_secret"]
@@ -51,11 +49,9 @@ mappings = [{{ in = "127.0.0.1:{self.signer_port}", out = "127.0.0.1:{self.sink_
         """Adds signing keys, also while the daemon runs."""
         workers.answer("population", "keys", str(self.config), str(count))
 
-    def get(self, path: str, headers: dict[str, str] | None = None) -> http.client.HTTPResponse:
-        """One request on a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=10)
-        connection.request("GET", path, headers=headers or {})
-        return connection.getresponse()
+    def get(self, path: str) -> http.client.HTTPResponse:
+        """What the daemon answers."""
+        return workers.ask(self.http_port, "GET", path)
 
     def _is_ready(self) -> bool:
         try:
@@ -66,12 +62,14 @@ mappings = [{{ in = "127.0.0.1:{self.signer_port}", out = "127.0.0.1:{self.sink_
 
 
 @contextmanager
-def benchmark_host() -> Iterator[Host]:
-    """A host for the block; nothing of it is left afterwards."""
+def benchmark_host(people: int, settings: str = "") -> Iterator[Host]:
+    """A host where so many people can sign in, for the block; nothing of it is left afterwards. `settings` is appended to
+    its configuration.
+    """
     folder = Path(tempfile.mkdtemp(prefix="authd-bench-", dir="/tmp"))
     folder.chmod(0o755)
     try:
-        host = Host(folder)
+        host = Host(folder, people, settings)
         sink = [sys.executable, "-m", workers.module("smtp_sink"), str(host.sink_port)]
         with workers.server(sink, folder / "sink.log", lambda: workers.accepts(host.sink_port)):
             yield host

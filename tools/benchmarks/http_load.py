@@ -20,7 +20,6 @@ from .rounds import percentile
 from .workers import ROOT, module
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_LOCATION = re.compile(rb"\r\nlocation: *([^\r]+)", re.IGNORECASE)
 _SILENCE = 30.0
 _CHUNK = 1 << 18
 
@@ -33,8 +32,8 @@ class LoadError(Exception):
 class Load:
     """What to send to 127.0.0.1:`port`: whole requests as text (Latin-1), `count` in all, from the first again after the last.
 
-    Any status but `statuses` ends the measurement. `keep` "body" or "location": the answers' bodies or Location headers
-    are handed back. `beside` is one more request, repeated on a connection of its own every `interval` seconds for as long
+    Any status but `statuses` ends the measurement. `keep` "body" or the name of a header: what each answer has of it
+    is handed back. `beside` is one more request, repeated on a connection of its own every `interval` seconds for as long
     as the others take.
     """
 
@@ -158,7 +157,7 @@ class _Run:
         self._latencies.append(latency)
         self._statuses[str(status)] += 1
         if self._load.keep:
-            self._kept.append(connection.body() if self._load.keep == "body" else connection.location())
+            self._kept.append(connection.body() if self._load.keep == "body" else connection.header(self._load.keep))
         request = next(self._waiting, None)
         if request is not None:
             connection.send(request)
@@ -209,8 +208,9 @@ class _Connection:
     def body(self) -> str:
         return self._answer[self._head:].decode("latin-1")
 
-    def location(self) -> str:
-        found = _LOCATION.search(self._answer, 0, self._head)
+    def header(self, name: str) -> str:
+        """Its value, "" where the answer has none of that name."""
+        found = re.search(rb"\r\n%s: *([^\r]+)" % name.encode(), self._answer[:self._head], re.IGNORECASE)
         return found[1].decode("latin-1") if found else ""
 
 

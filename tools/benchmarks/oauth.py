@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from functools import partial
 from statistics import median
 
+from . import workers
 from .comparison import HELLO, ROUNDS, hello, measured
 from .host import Host
 from .http_load import Load, Outcome, get, measure, post
@@ -28,7 +29,8 @@ def oauth(host: Host) -> Iterator[Measurement]:
         for name in results[0][0]:
             yield from _figures(name, *([one[name] for one in rounds] for rounds in results), limit_title=_BARE)
         yield from _jwks(host, "oauth_jwks_1", ours, peer)
-        host.publish_keys(_KEYS - 1)
+        host.publish_keys(_KEYS - len(_published(host, ours)["keys"]))
+        workers.wait_until(lambda: len(_published(host, ours)["keys"]) == _KEYS, "the new keys are not published")
         yield from _jwks(host, "oauth_jwks_1000", ours, None)
 
 
@@ -62,6 +64,12 @@ def _jwks(host: Host, name: str, ours: Provider, peer: Provider | None) -> Itera
             ROUNDS, partial(_fetched, ours.port, ours.jwks), partial(_fetched, bare_port, f"/bytes/{size}"),
             *([partial(_fetched, peer.port, peer.jwks)] if peer is not None else []))
     yield from _figures(name, *results, limit_title=f"{HELLO} with as many bytes")
+
+
+def _published(host: Host, ours: Provider) -> dict[str, list[object]]:
+    with host.get(ours.jwks) as answer:
+        found: dict[str, list[object]] = json.load(answer)
+    return found
 
 
 def _fetched(port: int, path: str) -> Outcome:

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import http.client
 import json
 import shutil
 import subprocess
@@ -57,9 +56,7 @@ class OidcProvider(Provider):
 
     def codes(self, count: int) -> list[str]:
         """Without a person: its server has an address for that."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        connection.request("GET", f"/codes?count={count}&challenge={_CHALLENGE}")
-        with connection.getresponse() as answer:
+        with workers.ask(self.port, "GET", f"/codes?count={count}&challenge={_CHALLENGE}") as answer:
             codes: list[str] = json.load(answer)
         return codes
 
@@ -104,8 +101,6 @@ def _signed_in(host: Host) -> str:
     """The cookie of somebody who has just signed in."""
     head, _, body = sign_ins(host)[0].partition("\r\n\r\n")
     headers = dict(line.split(": ", 1) for line in head.split("\r\n")[1:])
-    connection = http.client.HTTPConnection("127.0.0.1", host.http_port, timeout=10)
-    connection.request("POST", "/action/login/", body, headers)
-    with connection.getresponse() as answer:
+    with workers.ask(host.http_port, "POST", "/action/login/", body, headers) as answer:
         cookies = answer.headers.get_all("Set-Cookie") or []
     return next(cookie.partition(";")[0] for cookie in cookies if "session=" in cookie)

@@ -1,5 +1,6 @@
 """Processes that a benchmark starts: servers until they are no longer needed, and short work whose answer is a number."""
 
+import http.client
 import os
 import random
 import signal
@@ -7,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 _PORTS = range(20_000, 32_000)  # below those that the system hands out
 _READY_WITHIN = 30.0
 _STOPPED_WITHIN = 30.0
+_NOTHING: Mapping[str, str] = {}
 
 
 class WorkerFailed(Exception):
@@ -62,6 +64,15 @@ def accepts(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def wait_until(holds: Callable[[], bool], otherwise: str) -> None:
+    """Returns once `holds` does. Raises WorkerFailed, saying `otherwise`, after half a minute."""
+    deadline = time.monotonic() + _READY_WITHIN
+    while not holds():
+        if time.monotonic() > deadline:
+            raise WorkerFailed(otherwise)
+        time.sleep(0.01)
+
+
 def stop(process: subprocess.Popen[bytes]) -> None:
     """SIGTERM, and SIGKILL where that is not enough."""
     if process.poll() is None:
@@ -71,6 +82,14 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def ask(port: int, method: str, path: str, body: str | None = None, headers: Mapping[str, str] = _NOTHING,
+        ) -> http.client.HTTPResponse:
+    """One request to 127.0.0.1, on a connection of its own that ends with the answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_READY_WITHIN)
+    connection.request(method, path, body, {**headers, "Connection": "close"})
+    return connection.getresponse()
 
 
 def answer(*arguments: str, stdin: str = "") -> str:

@@ -80,7 +80,7 @@ class Listener:
         self.new_pipeline = new_pipeline
         self.offers_dsn = offers_dsn
         self.is_stopping = False
-        self._endpoint = endpoint
+        self.address = (endpoint.host, endpoint.port)
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
         self._addresses: Counter[str] = Counter()
@@ -91,19 +91,12 @@ class Listener:
         """How many clients are connected."""
         return len(self._connections)
 
-    @property
-    def address(self) -> tuple[str, int]:
-        """Where it listens: useful where the configured port is 0."""
-        if self._server is None:
-            raise RuntimeError("not started")
-        host, port = self._server.sockets[0].getsockname()[:2]
-        return host, port
-
     async def start(self) -> None:
-        """Begins to listen. OSError where the address cannot be had."""
+        """Begins to listen; from then on `address` has the real port. OSError where the address cannot be had."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: _Connection(self, loop), self._endpoint.host, self._endpoint.port, backlog=512)
+        self._server = await loop.create_server(lambda: _Connection(self, loop), *self.address, backlog=512)
+        host, port = self._server.sockets[0].getsockname()[:2]
+        self.address = (host, port)
 
     async def stop(self, grace_seconds: float) -> None:
         """Takes no more clients, tells idle ones to leave, and gives running transactions time to finish."""

@@ -38,8 +38,10 @@ class Delivered:
 
 @dataclass
 class Sink:
-    """A server that takes every message. `faults` maps a step (banner, EHLO, HELO, MAIL, RCPT, DATA, content, end, RSET) to
-    replies given instead of its own, one for each time the step comes: a reply line, CLOSE, SILENT, HOLD, or None for its own.
+    """A server that takes every message, and keeps them unless `keep` is false.
+
+    `faults` maps a step (banner, EHLO, HELO, MAIL, RCPT, DATA, content, end, RSET) to replies given instead of its own, one for
+    each time the step comes: a reply line, CLOSE, SILENT, HOLD, or None for its own.
     """
 
     faults: dict[str, list[str | None]] = field(default_factory=dict)
@@ -76,7 +78,7 @@ class _SinkConnection(asyncio.Protocol):
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._input = bytearray()
-        self._in_content = False
+        self._in_content = self._is_first = False
         self._is_deaf = False
         self._mail = b""
         self._recipients: list[bytes] = []
@@ -102,9 +104,12 @@ class _SinkConnection(asyncio.Protocol):
                     self._say_or_close(fault)
                     return
                 end = self._input.find(b"\r\n.\r\n", searched)
-                if self._input.startswith(b".\r\n"):
+                if self._is_first and self._input.startswith(b".\r\n"):
                     end = -2
                 elif end < 0:
+                    if not self._sink.keep and len(self._input) > 4:
+                        self._is_first = False
+                        del self._input[:-4]
                     return
                 content = bytes(self._input[:end + 2])
                 del self._input[:end + 5]
@@ -136,7 +141,7 @@ class _SinkConnection(asyncio.Protocol):
                 if not self._recipients:
                     self._transport.write(b"503 5.5.1 no recipient\r\n")
                 elif self._say(verb, "354 go ahead"):
-                    self._in_content = True
+                    self._in_content = self._is_first = True
             case "QUIT":
                 self._say(verb, "221 2.0.0 bye")
                 self._transport.close()
@@ -144,10 +149,9 @@ class _SinkConnection(asyncio.Protocol):
                 self._say(verb, "250 2.0.0 fine")
 
     def _end(self, content: bytes) -> None:
-        content = (b"\r\n" + content).replace(b"\r\n.", b"\r\n")[2:]
-        message = Delivered(self._mail, self._recipients, content)
         if self._say("end", "250 2.0.0 delivered") and self._sink.keep:
-            self._sink.delivered.append(message)
+            content = (b"\r\n" + content).replace(b"\r\n.", b"\r\n")[2:]
+            self._sink.delivered.append(Delivered(self._mail, self._recipients, content))
 
     def _say(self, step: str, reply: str) -> bool:
         """Whether it is the sink's own reply that is said."""

@@ -7,7 +7,9 @@ import psycopg2
 import pytest
 
 from authd.embedded import EmbeddedPostgres
-from authd.sql import spapi
+from authd.smtp.grammar import Path
+from authd.smtp.routing import Kind
+from authd.sql import routing, spapi
 from authd.sql.database import Database
 from tests.support import open_database
 
@@ -85,6 +87,17 @@ async def test_no_function_reads_a_table_from_end_to_end(large_url: str, list_re
         for call in CALLS:
             assert await sequential_scans(db, call, 8) == {}, call
         assert await sequential_scans(db, "authserver_iterate_users()", 1) != {}
+
+
+async def test_the_forwarder_reads_no_table_from_end_to_end(large_url: str) -> None:
+    recipients = [Path(f"{part}{number}", f"domain{number}.example") for number in range(100, 200)
+                  for part in ("user", "list", "nobody")]
+    async with open_database(large_url, pool_size=1) as db, db.transaction() as tx:
+        for _ in range(8):
+            found = await routing.resolve(tx, recipients)
+            await routing.sender(tx, recipients[0])
+        assert [resolved.kind for resolved in found[:3]] == [Kind.ACCOUNT, Kind.LIST, Kind.UNKNOWN]
+        assert await tx.fetch_all("SELECT relname::text FROM pg_stat_xact_user_tables WHERE seq_scan > 0") == []
 
 
 async def test_every_function_takes_less_than_a_millisecond(large_url: str) -> None:

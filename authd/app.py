@@ -192,7 +192,7 @@ class Daemon:
 
     async def _check_schema(self) -> None:
         wanted = self.settings.database.migrate_on_start
-        if wanted or (wanted is None and not self.settings.database.url):
+        if wanted or (wanted is None and self.settings.embedded_database):
             await migrate.migrate(self.database)
         applied = await migrate.applied(self.database)
         if needed := migrate.too_old(__version__, applied):

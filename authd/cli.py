@@ -2,15 +2,18 @@
 
 import argparse
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from authd import __version__, config, log
-from authd.config import Settings
+from authd.config import Settings, appconfig
 from authd.errors import AuthdError, ConfigError, Unavailable
 
+_log = logging.getLogger(__name__)
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_DATABASE = 0, 1, 2, 4
 
 
@@ -41,6 +44,8 @@ def _parser() -> argparse.ArgumentParser:
                        ("migrate", "bring the database schema up to date"),
                        ("check-config", "say what is configured, or everything that is wrong with it")):
         command = commands.add_parser(name, help=help)
+        command.add_argument("--appconfig", type=Path, metavar="FOLDER",
+                             help="also read the variables in the folders authserver, dkimsigner and mailforwarder beneath it")
         command.add_argument("-c", "--config", type=Path, metavar="FILE",
                              help="default: $AUTHD_CONFIG, ./authd.conf, /etc/authd/authd.conf")
     commands.add_parser("version", help="print the version")
@@ -51,28 +56,49 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "version":
         print(f"authd {__version__}")
         return EXIT_OK
-    file = options.config or config.find(os.environ)
-    settings = config.load(file, os.environ)
+    configuration = Configuration(options.config or config.find(os.environ), options.appconfig)
+    settings, notices = configuration.read()
     if options.command == "check-config":
-        print(_summary(file, settings))
+        print(_summary(configuration.file, settings))
+        for notice in notices:
+            print(f"note: {notice}")
         return EXIT_OK
     log.configure(settings.log)
+    for notice in notices:
+        _log.warning("%s", notice)
     if options.command == "migrate":
         return _migrate(settings)
-    return _serve(file, settings)
+    return _serve(configuration, settings)
 
 
-def _serve(file: Path | None, settings: Settings) -> int:
+@dataclass(frozen=True)
+class Configuration:
+    """Where the settings come from."""
+
+    file: Path | None
+    appconfig: Path | None
+
+    def read(self) -> tuple[Settings, list[str]]:
+        """The settings as they are now, and what should be told of them. Raises ConfigError."""
+        environ, notices = appconfig.read(self.appconfig, os.environ) if self.appconfig else (dict(os.environ), [])
+        return config.load(self.file, environ), notices + config.notices(environ)
+
+    def settings(self) -> Settings:
+        """The settings as they are now."""
+        return self.read()[0]
+
+
+def _serve(configuration: Configuration, settings: Settings) -> int:
     from authd import app
-    from authd.embedded import running_database
+    from authd.credentials import running_server
 
-    with running_database(settings.database) as credentials:
-        asyncio.run(app.serve(settings, credentials, lambda: config.load(file, os.environ)))
+    with running_server(settings) as credentials:
+        asyncio.run(app.serve(settings, credentials, configuration.settings))
     return EXIT_OK
 
 
 def _migrate(settings: Settings) -> int:
-    from authd.embedded import running_database
+    from authd.credentials import running_database
     from authd.sql.database import Database, SessionOptions
     from authd.sql.migrate import migrate
 
@@ -87,18 +113,24 @@ def _migrate(settings: Settings) -> int:
         if not steps:
             print("the schema is up to date")
 
-    with running_database(settings.database) as credentials:
+    with running_database(settings) as credentials:
         asyncio.run(run())
     return EXIT_OK
 
 
 def _summary(file: Path | None, settings: Settings) -> str:
-    http, database = settings.http, settings.database
+    http, database, vault = settings.http, settings.database, settings.vault
     scheme = "https" if http.tls_certificate else "http"
-    where = "PostgreSQL at database.url" if database.url else f"the embedded PostgreSQL in {database.embedded}"
+    where = f"the embedded PostgreSQL in {database.embedded}"
+    if not settings.embedded_database:
+        where = f"PostgreSQL at {'database.url' if database.url else database.default_address}"
     lines = [f"configuration: {file or 'none, defaults'}",
              f"web: {scheme}://{http.listen}, known to people as {http.public_url}",
              f"database: {where}"]
+    if vault.database_path:
+        lines.append(f"credentials: {vault.database_path} of the Vault at {vault.address}")
+    if database.parent_role:
+        lines.append(f"role: every connection acts as {database.parent_role}")
     if settings.signer.enabled:
         lines += [f"signer: {mapping.listen} delivers to {mapping.target}" for mapping in settings.signer.mappings]
     else:

@@ -168,7 +168,7 @@ class Run:
 
     def query(self, work: Work[T], settings: Settings | None = None) -> T:
         """Runs `work` on the configured database."""
-        from authd.embedded import running_database
+        from authd.credentials import running_database
         from authd.sql.database import Database, SessionOptions
 
         settings = settings or self.settings()
@@ -182,7 +182,7 @@ class Run:
             finally:
                 database.close()
 
-        with running_database(settings.database) as credentials:
+        with running_database(settings) as credentials:
             return asyncio.run(connected())
 
     def settings(self) -> Settings:
@@ -264,7 +264,7 @@ async def _prepare_schema(db: "Database", settings: Settings) -> None:
     if not pending:
         return
     wanted = settings.database.migrate_on_start
-    if not (wanted or (wanted is None and not settings.database.url)):
+    if not (wanted or (wanted is None and settings.embedded_database)):
         raise Unavailable(f"the database lacks {len(pending)} migrations; run: authd migrate")
     await migrate.migrate(db)
 

@@ -20,9 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from authd.config.settings import DatabaseSettings
 from authd.errors import ConfigError, DatabaseUnavailable
-from authd.sql.connection import Credentials
 
 _log = logging.getLogger(__name__)
 _SHARED = Path("/var/lib/authd")
@@ -42,20 +40,6 @@ _HBA = """\
 local all postgres,authd peer map=owner
 local all all scram-sha-256
 """
-
-
-@contextmanager
-def running_database(settings: DatabaseSettings) -> Iterator[Credentials]:
-    """The credentials of the configured database; without a URL the embedded one runs for as long as the block does."""
-    if settings.url:
-        yield Credentials(settings.url)
-        return
-    server = EmbeddedPostgres(settings.embedded)
-    server.start()
-    try:
-        yield Credentials(server.url())
-    finally:
-        server.stop()
 
 
 class EmbeddedPostgres:

@@ -22,7 +22,8 @@ from authd import config, log
 from authd.config import Settings
 from authd.config.settings import LogSettings
 from authd.config.values import Endpoint, endpoint, is_loopback
-from authd.embedded import EmbeddedPostgres, running_database
+from authd.credentials import running_database
+from authd.embedded import EmbeddedPostgres
 from authd.errors import AuthdError, ConfigError
 
 FALLBACK = Path("/var/lib/authd/quickstart")
@@ -136,7 +137,7 @@ async def _provision(settings: Settings) -> dict[str, Any]:
     from authd.sql.database import Database
     from authd.sql.migrate import migrate
 
-    with running_database(settings.database) as credentials:
+    with running_database(settings) as credentials:
         database = Database(credentials)
         try:
             await migrate(database)

@@ -3,16 +3,23 @@ where it stands, its value (unless it is secret) and what is allowed.
 """
 
 import difflib
-import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import Field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from authd.config.contradictions import contradictions
 from authd.config.settings import Settings
 from authd.config.values import Endpoint
 from authd.errors import ConfigError
+
+_WITHOUT_USE = {
+    "SECRET_KEY": "authd keeps its secrets in the database",
+    "ALLOWED_HOSTS": "authd serves the domains that have a JWT key, and http.public_url",
+    "USE_X_FORWARDED_HOST": "authd believes the proxies in http.trusted_proxies",
+    "AUTHSERVER_ENTITY_LOGO": "authd's pages show the name of the site",
+}  # the earlier system's variables
 
 DEFAULT_PLACES = (Path("authd.conf"), Path("/etc/authd/authd.conf"))
 
@@ -28,11 +35,17 @@ def load(file: Path | None, environ: Mapping[str, str]) -> Settings:
     """The settings of a file (None: defaults) with the environment laid over them. Raises ConfigError with all problems."""
     reading = _Reading(file, environ)
     settings = reading.settings()
-    if not reading.problems:
-        reading.problems.extend(_contradictions(settings))
+    reading.problems.extend(contradictions(settings, reading.place, reading.broken))
     if reading.problems:
         raise ConfigError(reading.problems)
     return settings
+
+
+def notices(environ: Mapping[str, str]) -> list[str]:
+    """What should be told of an environment although nothing is wrong: variables that authd has no use for."""
+    used = {name for section in vars(Settings()).values() for item in fields(section) for name in item.metadata["env"]}
+    return [f"environment: {name} has no effect: {why}" for name, why in _WITHOUT_USE.items()
+            if environ.get(name) and name not in used]
 
 
 class _Reading:
@@ -42,7 +55,13 @@ class _Reading:
         self.file = file
         self.environ = environ
         self.problems: list[str] = []
+        self.broken: set[str] = set()
+        self._places: dict[str, str] = {}
         self.folder = file.resolve().parent if file else Path.cwd()
+
+    def place(self, name: str) -> str:
+        """Where the setting `name` (section.key) was given."""
+        return self._places.get(name, f"{self.file or 'default'}: {name}")
 
     def settings(self) -> Settings:
         document = self._document()
@@ -85,20 +104,31 @@ class _Reading:
             elif item.name in changes:
                 self.problems.append(f"{self.file}: {name}.{item.name} is given twice, directly and as a file")
             else:
-                self._read(changes, item, value, f"{self.file}: {name}.{key}")
+                self._read(changes, item, value, name, f"{self.file}: {name}.{key}")
         for item in known.values():
             for variable in item.metadata["env"]:
-                if self.environ.get(variable):
-                    self._read(changes, item, self.environ[variable], f"environment: {variable}")
+                self._read_variable(changes, item, name, variable)
         if name == "http":
             self._bind(changes, defaults)
         chosen = replace(defaults, **changes)
         return self._absolute(chosen)
 
-    def _read(self, changes: dict[str, Any], item: "Field[Any]", value: Any, place: str) -> None:
+    def _read_variable(self, changes: dict[str, Any], item: "Field[Any]", section: str, variable: str) -> None:
+        """NAME, or NAME_FILE with the path of a file that holds the value."""
+        value, file = self.environ.get(variable), self.environ.get(f"{variable}_FILE")
+        if value and file:
+            self.problems.append(f"environment: {variable} is given twice, directly and as {variable}_FILE; remove one")
+        elif value:
+            self._read(changes, item, value, section, f"environment: {variable}")
+        elif file and (content := self._content(f"environment: {variable}_FILE", file)) is not None:
+            self._read(changes, item, content, section, f"environment: {variable}_FILE")
+
+    def _read(self, changes: dict[str, Any], item: "Field[Any]", value: Any, section: str, place: str) -> None:
+        self._places[f"{section}.{item.name}"] = place
         try:
             changes[item.name] = item.metadata["read"](value)
         except ValueError as allowed:
+            self.broken.add(f"{section}.{item.name}")
             shown = "the value (not shown)" if item.metadata["secret"] else repr(value)[:120]
             self.problems.append(f"{place}: {shown} is not allowed; use {allowed}")
 
@@ -128,22 +158,3 @@ class _Reading:
         advice = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(known)}"
         self.problems.append(f"{self.file}: {place}: no such {kind}{advice}")
 
-
-def _contradictions(settings: Settings) -> list[str]:
-    """What no single setting shows."""
-    http, problems = settings.http, []
-    if (http.tls_certificate is None) != (http.tls_key is None):
-        problems.append("http.tls_certificate and http.tls_key go together: give both or neither")
-    for name, file in (("http.tls_certificate", http.tls_certificate), ("http.tls_key", http.tls_key),
-                       ("secrets.key_file", settings.secrets.key_file)):
-        if file is not None and not os.access(file, os.R_OK):
-            problems.append(f"{name}: {str(file)!r} cannot be read; name a file that authd may read")
-    if http.shutdown_grace > 20:
-        problems.append(f"http.shutdown_grace: {http.shutdown_grace} is not allowed; use 20 seconds at most")
-    inputs = [mapping.listen for mapping in settings.signer.mappings] if settings.signer.enabled else []
-    for endpoint in {endpoint for endpoint in [*inputs, http.listen] if [*inputs, http.listen].count(endpoint) > 1}:
-        problems.append(f"{endpoint}: two listeners want this address; give each its own")
-    for mapping in settings.signer.mappings if settings.signer.enabled else ():
-        if mapping.listen == mapping.target:
-            problems.append(f"signer.mappings: {mapping.listen} would deliver to itself; change in or out")
-    return problems

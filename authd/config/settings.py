@@ -36,16 +36,46 @@ class HttpSettings:
 
 @dataclass(frozen=True)
 class DatabaseSettings:
-    """PostgreSQL: a URL, or nothing and authd runs one of its own in `embedded`."""
+    """PostgreSQL: a URL, or its parts, or credentials from Vault; with none of them authd runs its own in `embedded`."""
 
     url: str = setting(values.database_url, "", "libpq URL, for example postgresql://authd@db/authd?sslmode=verify-full",
                        env=("DATABASE_URL",), secret=True)
+    name: str = setting(values.role, "", "database, where the url names none", env=("DATABASE_NAME",))
+    user: str = setting(values.role, "", "role to log in as, where the url names none", env=("DATABASE_USER",))
+    password: str = setting(values.line, "", "password, where the url has none", env=("DATABASE_PASSWORD",), secret=True)
+    ca: Path | None = setting(
+        values.path, None, "PEM file with PostgreSQL's authority; sslmode is verify-full then",
+        env=("POSTGRESQL_CA",))
+    client_certificate: Path | None = setting(
+        values.path, None, "PEM file with our certificate for PostgreSQL", env=("DB_SSLCERT",))
+    client_key: Path | None = setting(values.path, None, "PEM file with its private key", env=("DB_SSLKEY",))
     embedded: Path = setting(values.path, Path("authd-data"), "folder of the embedded PostgreSQL (without a url)")
     parent_role: str = setting(values.role, "", "role that every connection acts as", env=("DATABASE_PARENTROLE",))
     pool_size: int = setting(values.integer(2, 200), 20, "connections at most")
     statement_timeout: float = setting(values.seconds, 10.0, "seconds after which a statement is given up")
     migrate_on_start: bool | None = setting(
         values.optional_boolean, None, "apply migrations at start (default: with the embedded PostgreSQL only)")
+
+    @property
+    def default_address(self) -> Endpoint:
+        """Where PostgreSQL is when no URL says so."""
+        return Endpoint("postgresql.local" if self.ca else "127.0.0.1", 5432)
+
+
+@dataclass(frozen=True)
+class VaultSettings:
+    """Credentials for PostgreSQL from Vault (or OpenBao), entered with a token, an AppRole, or a client certificate."""
+
+    address: str = setting(values.vault_address, "https://vault.local:8200/", "where Vault is", env=("VAULT_ADDR",))
+    ca: Path | None = setting(values.path, None, "PEM file with the only authority that Vault's certificate may come from",
+                              env=("VAULT_CA",))
+    database_path: str = setting(values.vault_path, "", "path of the credentials, for example database/creds/authd",
+                                 env=("VAULT_DATABASE_PATH",))
+    token: str = setting(values.line, "", "token to enter with", env=("VAULT_TOKEN",), secret=True)
+    role_id: str = setting(values.line, "", "AppRole to enter as", env=("VAULT_ROLEID",))
+    secret_id: str = setting(values.line, "", "its secret", env=("VAULT_SECRETID",), secret=True)
+    certificate: Path | None = setting(values.path, None, "PEM file with our certificate for Vault", env=("VAULT_SSLCERT",))
+    key: Path | None = setting(values.path, None, "PEM file with its private key", env=("VAULT_SSLKEY",))
 
 
 @dataclass(frozen=True)
@@ -118,6 +148,17 @@ class OauthSettings:
 
 
 @dataclass(frozen=True)
+class DockerSettings:
+    """Tokens for Docker registries."""
+
+    allow_unconfigured_repos: bool = setting(
+        values.boolean, False, "whoever first pushes a repository that no right covers owns it",
+        env=("DOCKERAUTH_ALLOW_UNCONFIGURED_REPOS",))
+    token_seconds: int = setting(values.integer(60, 86400), 300, "seconds that a registry believes a token")
+    refresh_token_seconds: float = setting(values.seconds, 7776000.0, "a refresh token (docker login) that is not used")
+
+
+@dataclass(frozen=True)
 class SmtpSettings:
     """Limits that hold for every SMTP listener."""
 
@@ -185,6 +226,7 @@ class Settings:
 
     http: HttpSettings = HttpSettings()
     database: DatabaseSettings = DatabaseSettings()
+    vault: VaultSettings = VaultSettings()
     secrets: SecretsSettings = SecretsSettings()
     password: PasswordSettings = PasswordSettings()
     throttle: ThrottleSettings = ThrottleSettings()
@@ -192,8 +234,15 @@ class Settings:
     checkpassword: CheckpasswordSettings = CheckpasswordSettings()
     jwt: JwtSettings = JwtSettings()
     oauth: OauthSettings = OauthSettings()
+    docker: DockerSettings = DockerSettings()
     smtp: SmtpSettings = SmtpSettings()
     signer: SignerSettings = SignerSettings()
     spapi: SpapiSettings = SpapiSettings()
     log: LogSettings = LogSettings()
     branding: BrandingSettings = BrandingSettings()
+
+    @property
+    def embedded_database(self) -> bool:
+        """Whether authd runs its own PostgreSQL: nothing says where another one is."""
+        database = self.database
+        return not (database.url or database.name or database.user or self.vault.database_path)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 Reader = Callable[[Any], Any]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -102,6 +102,13 @@ def text(longest: int) -> Reader:
     return read
 
 
+def line(value: Any) -> str:
+    """A line of any characters but line breaks and other controls: a password, a token."""
+    if isinstance(value, str) and value and not re.search(r"[\x00-\x1f\x7f]", value):
+        return value
+    raise ValueError("a line of text")
+
+
 def path(value: Any) -> Path:
     """A file or folder; the loader makes it absolute from the configuration's own folder."""
     if isinstance(value, str) and value and "\0" not in value:
@@ -174,11 +181,43 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
+_HOST_LIST = re.compile(r"(?:[A-Za-z0-9._%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
+_URL_WORDS = {"sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
+              "target_session_attrs": ("any", "read-write", "read-only", "primary", "standby", "prefer-standby")}
+
+
 def database_url(value: Any) -> str:
-    """A libpq URL."""
-    if isinstance(value, str) and re.match(r"postgres(ql)?://", value):
-        return value
-    raise ValueError("a URL that begins with postgresql://")
+    """A libpq URL. What libpq would only find at the first connection is found here where it is often wrong."""
+    match = re.fullmatch(r"postgres(?:ql)?://(?:[^/@?#]*@)?([^/@?#]*)(?:/[^?#]*)?(?:\?([^#]*))?", value) if isinstance(
+        value, str) else None
+    if match is None:
+        raise ValueError("a URL that begins with postgresql:// (special characters in a password are written %XX)")
+    if not all(_HOST_LIST.fullmatch(host) for host in match[1].split(",")):
+        raise ValueError("a URL whose hosts are HOST[:PORT], separated by commas")
+    for name, given in parse_qsl(match[2] or "", keep_blank_values=True):
+        if name in _URL_WORDS and given not in _URL_WORDS[name]:
+            raise ValueError(f"a URL with {name}= one of {', '.join(_URL_WORDS[name])}")
+    return str(value)
+
+
+def vault_address(value: Any) -> str:
+    """The base URL of Vault: https, or http on loopback."""
+    if isinstance(value, str) and re.fullmatch(r"https?://[A-Za-z0-9\[\]:.-]+/?", value):
+        try:
+            parts = urlsplit(value)
+            host, _ = parts.hostname, parts.port
+        except ValueError:
+            host = None
+        if host and (parts.scheme == "https" or is_loopback(host)):
+            return value
+    raise ValueError("https://HOST[:PORT]/, or http:// for localhost and loopback addresses")
+
+
+def vault_path(value: Any) -> str:
+    """A path in Vault, with its mount."""
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)+", value.strip("/")):
+        return value.strip("/")
+    raise ValueError("MOUNT/creds/ROLE")
 
 
 def mappings(value: Any) -> tuple[Mapping, ...]:

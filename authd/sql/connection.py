@@ -1,9 +1,11 @@
 """One connection to PostgreSQL: how it is opened, what a statement on it returns, and which error comes of what.
 
-The pool that connections live in is `pool.py`; what the rest of authd uses is `database.py`.
+To which host of several it goes is in `hosts.py`, the pool that connections live in is `pool.py`; what the rest of
+authd uses is `database.py`.
 """
 
 import asyncio
+import re
 import select
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,9 +18,11 @@ import psycopg2.extras
 from psycopg2 import errorcodes
 
 from authd.errors import AuthdError, CheckViolation, DatabaseUnavailable, DataError, ForeignKeyViolation, UniqueViolation
+from authd.sql.hosts import candidates
 from authd.sql.prepared import Prepared
 
 _CLIENT_MARGIN = 5.0  # seconds that the client waits beyond the server's own statement_timeout
+_REFUSAL = re.compile(r"authentication failed|role .* does not exist|not permitted to log in|permission denied to set role")
 _LOST_CLASSES = ("08", "53", "57", "58")  # connection, resources, operator intervention, system error
 
 psycopg2.extras.register_uuid()
@@ -28,11 +32,18 @@ psycopg2.extensions.register_type(psycopg2.extensions.new_type(
 
 @dataclass(frozen=True)
 class Credentials:
-    """Where PostgreSQL is and who we are there. `user` and `password` override what the URL says."""
+    """Where PostgreSQL is and who we are there. `user` and `password` override what the URL says; `defaults` are
+    libpq's parameters that hold where it says nothing.
+    """
 
     url: str = field(repr=False)
     user: str = ""
     password: str = field(default="", repr=False)
+    defaults: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+class CredentialsRefused(DatabaseUnavailable):
+    """PostgreSQL answers, but does not let these credentials in (any more)."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +66,28 @@ class Connection:
 
     @classmethod
     async def open(cls, credentials: Credentials, options: SessionOptions) -> "Connection":
-        """Connects. Raises DatabaseUnavailable."""
+        """Connects to the first host that will have us. Raises CredentialsRefused where one knows us not, else
+        DatabaseUnavailable. As with libpq, a refusal ends the search.
+        """
+        failure: Exception = OSError("there is no host to connect to")
         try:
             parameters = _parameters(credentials, options)
-            connection = await aiopg.connect(
-                timeout=options.connect_timeout, enable_hstore=False, enable_uuid=False, enable_json=False, **parameters)
-        except (psycopg2.Error, OSError, TimeoutError) as error:
-            raise DatabaseUnavailable(f"cannot connect to PostgreSQL: {_first_line(error)}") from error
-        return cls(connection, options.statement_timeout + _CLIENT_MARGIN)
+            async for candidate in candidates(parameters):
+                if isinstance(candidate, OSError):
+                    failure = candidate
+                    continue
+                try:
+                    connection = await aiopg.connect(
+                        timeout=options.connect_timeout, enable_hstore=False, enable_uuid=False, enable_json=False, **candidate)
+                except (psycopg2.OperationalError, OSError, TimeoutError) as error:
+                    failure = error
+                    if _REFUSAL.search(str(error)):
+                        raise CredentialsRefused(f"PostgreSQL refuses our credentials: {_first_line(error)}") from error
+                else:
+                    return cls(connection, options.statement_timeout + _CLIENT_MARGIN)
+        except psycopg2.Error as error:
+            failure = error
+        raise DatabaseUnavailable(f"cannot connect to PostgreSQL: {_first_line(failure)}") from failure
 
     @property
     def usable(self) -> bool:
@@ -114,7 +139,7 @@ class Connection:
 
 def _parameters(credentials: Credentials, options: SessionOptions) -> dict[str, Any]:
     """libpq's parameters: the URL's own, overridden by the credentials, and the options appended to the URL's."""
-    parameters: dict[str, Any] = psycopg2.extensions.parse_dsn(credentials.url)
+    parameters: dict[str, Any] = {**credentials.defaults, **psycopg2.extensions.parse_dsn(credentials.url)}
     if credentials.user:
         parameters["user"] = credentials.user
     if credentials.password:

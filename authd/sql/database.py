@@ -3,15 +3,16 @@
 SQL itself stands in `queries/`, reading it in `queries.py`, the errors of a statement in `connection.py`.
 """
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 from psycopg2.extras import Json
 
 from authd.errors import DatabaseUnavailable
-from authd.sql.connection import Connection, Credentials, SessionOptions
-from authd.sql.pool import Pool
+from authd.sql.connection import Connection, Credentials, CredentialsRefused, SessionOptions
+from authd.sql.pool import Pool, PoolRetired
 
 __all__ = ["Credentials", "Database", "Executor", "Json", "SessionOptions", "Transaction"]
 
@@ -61,31 +62,80 @@ class Transaction:
 
 
 class Database:
-    """The one pool of the process. Every method raises DatabaseUnavailable or DataError and nothing of the driver's."""
+    """The one pool of the process. Every method raises DatabaseUnavailable or DataError and nothing of the driver's.
 
-    def __init__(self, credentials: Credentials, *, pool_size: int = 20, options: SessionOptions = SessionOptions()) -> None:
+    `on_refused` is called whenever PostgreSQL does not let us in; where it is set, new credentials are waited for.
+    """
+
+    def __init__(self, credentials: Credentials, *, pool_size: int = 20, options: SessionOptions = SessionOptions(),
+                 on_refused: Callable[[], None] | None = None) -> None:
         self._credentials = credentials
         self._pool_size = pool_size
         self.options = options
+        self.on_refused = on_refused
+        self._replaced = asyncio.Event()
         self._pool = self._new_pool()
 
     def _new_pool(self) -> Pool:
         credentials = self._credentials
 
         async def connect() -> Connection:
-            return await Connection.open(credentials, self.options)
+            try:
+                return await Connection.open(credentials, self.options)
+            except CredentialsRefused:
+                if self.on_refused is not None:
+                    self.on_refused()
+                raise
 
         return Pool(connect, self._pool_size, self.options.statement_timeout)
+
+    @property
+    def credentials(self) -> Credentials:
+        """What new connections are opened with."""
+        return self._credentials
 
     async def connect(self) -> Connection:
         """A connection outside the pool, which the caller closes (LISTEN, advisory locks)."""
         return await Connection.open(self._credentials, self.options)
+
+    async def adopt(self, credentials: Credentials) -> None:
+        """replace_credentials, once a connection with them was opened. Raises DatabaseUnavailable; the old ones stay then."""
+        connection = await Connection.open(credentials, self.options)
+        self.replace_credentials(credentials)
+        self._pool.add(connection)
 
     def replace_credentials(self, credentials: Credentials) -> None:
         """New work uses the new credentials; what runs finishes on the connections it has."""
         self._credentials = credentials
         old, self._pool = self._pool, self._new_pool()
         old.retire()
+        self._replaced.set()
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        pool, connection = await self._acquire()
+        try:
+            yield connection
+        finally:
+            pool.release(connection)
+
+    async def _acquire(self) -> tuple[Pool, Connection]:
+        while True:
+            pool = self._pool
+            self._replaced.clear()
+            try:
+                return pool, await pool.acquire()
+            except PoolRetired:
+                if pool is self._pool:
+                    raise DatabaseUnavailable("the database was closed") from None
+            except CredentialsRefused:
+                if self.on_refused is None:
+                    raise
+                if pool is self._pool:
+                    try:
+                        await asyncio.wait_for(self._replaced.wait(), self.options.statement_timeout)
+                    except TimeoutError:
+                        raise DatabaseUnavailable("PostgreSQL refuses our credentials, and there are no new ones") from None
 
     def close(self) -> None:
         """Closes every connection, also those in use."""
@@ -97,22 +147,22 @@ class Database:
         return self._pool.busy
 
     async def fetch_all(self, statement: str, parameters: Mapping[str, Any] = _NOTHING) -> list[tuple[Any, ...]]:
-        async with self._pool.connection() as connection:
+        async with self._connection() as connection:
             return (await connection.run(statement, parameters))[0]
 
     async def fetch_one(self, statement: str, parameters: Mapping[str, Any] = _NOTHING) -> tuple[Any, ...] | None:
-        async with self._pool.connection() as connection:
+        async with self._connection() as connection:
             rows = (await connection.run(statement, parameters))[0]
             return rows[0] if rows else None
 
     async def execute(self, statement: str, parameters: Mapping[str, Any] = _NOTHING) -> int:
-        async with self._pool.connection() as connection:
+        async with self._connection() as connection:
             return (await connection.run(statement, parameters))[1]
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Commits at the end of the block; an exception rolls back. Conflicts found at COMMIT are raised too."""
-        async with self._pool.connection() as connection:
+        async with self._connection() as connection:
             transaction = Transaction(connection)
             try:
                 yield transaction

@@ -3,11 +3,16 @@ expense of another; a connection being opened holds up nobody who could have an 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 
 from authd.errors import DatabaseUnavailable
-from authd.sql.connection import Connection
+from authd.sql.connection import Connection, CredentialsRefused
+
+_REFUSED_SECONDS = 1.0  # before a pool whose credentials were refused tries them again
+
+
+class PoolRetired(Exception):
+    """This pool opens no more connections; whoever waited goes to the one that came after it."""
 
 
 class Pool:
@@ -19,31 +24,59 @@ class Pool:
         self._admission = asyncio.Semaphore(size)
         self._idle: list[Connection] = []
         self._busy: set[Connection] = set()
+        self._given_back = asyncio.Event()
         self._closing = False
+        self._refused_until = 0.0
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """A connection for the block. Raises DatabaseUnavailable where none is free within `patience` seconds."""
-        if self._admission.locked():
-            try:
-                await asyncio.wait_for(self._admission.acquire(), self._patience)
-            except TimeoutError:
-                raise DatabaseUnavailable("all database connections are busy") from None
-        else:
-            await self._admission.acquire()
+    async def acquire(self) -> Connection:
+        """A connection that `release` takes back. Raises PoolRetired, CredentialsRefused, or DatabaseUnavailable, also
+        where none is free within `patience` seconds.
+        """
         try:
-            connection = self._usable() or await self._connect()
-            self._busy.add(connection)
+            if self._admission.locked():
+                await asyncio.wait_for(self._admission.acquire(), self._patience)
+            else:
+                await self._admission.acquire()
             try:
-                yield connection
-            finally:
-                self._busy.discard(connection)
-                if self._closing or not connection.usable:
-                    connection.close()
-                else:
-                    self._idle.append(connection)
-        finally:
-            self._admission.release()
+                connection = await self._obtain()
+            except BaseException:
+                self._admission.release()
+                raise
+        except TimeoutError:
+            raise DatabaseUnavailable("all database connections are busy") from None
+        self._busy.add(connection)
+        return connection
+
+    def release(self, connection: Connection) -> None:
+        """Takes a connection back."""
+        self._busy.discard(connection)
+        if self._closing or not connection.usable:
+            connection.close()
+        else:
+            self._idle.append(connection)
+        self._given_back.set()
+        self._admission.release()
+
+    def add(self, connection: Connection) -> None:
+        """Takes a connection that was opened elsewhere with the same credentials."""
+        self._idle.append(connection)
+
+    async def _obtain(self) -> Connection:
+        """Where no more can be opened, because the credentials have run out, those that are open serve all."""
+        while not self._closing:
+            if (idle := self._usable()) is not None:
+                return idle
+            self._given_back.clear()
+            now = asyncio.get_running_loop().time()
+            if now >= self._refused_until or not self._busy:
+                try:
+                    return await self._connect()
+                except CredentialsRefused:
+                    self._refused_until = now + _REFUSED_SECONDS
+                    if not self._busy and not self._idle and not self._closing:
+                        raise
+            await asyncio.wait_for(self._given_back.wait(), self._patience)
+        raise PoolRetired
 
     def _usable(self) -> Connection | None:
         while self._idle:
@@ -59,8 +92,9 @@ class Pool:
         return len(self._busy)
 
     def retire(self) -> None:
-        """Closes what is idle now and everything else when it comes back; whoever waits may still finish."""
+        """Closes what is idle now and everything else when it comes back."""
         self._closing = True
+        self._given_back.set()
         while self._idle:
             self._idle.pop().close()
 

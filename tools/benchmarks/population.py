@@ -15,7 +15,7 @@ from pathlib import Path
 
 from authd import config
 from authd.config import Settings
-from authd.embedded import running_database
+from authd.credentials import running_database
 from authd.identity import crypt
 from authd.keys.cipher import load_cipher
 from authd.keys.store import KeyStore
@@ -94,7 +94,7 @@ def main(kind: str, file: Path, number: int) -> None:
         finally:
             database.close()
 
-    with running_database(settings.database) as credentials:
+    with running_database(settings) as credentials:
         made = asyncio.run(run(populate if kind == "site" else add_keys))
     if isinstance(made, Site):
         print(json.dumps(asdict(made)))

@@ -1,0 +1,69 @@
+"""What no single setting shows: settings that need each other, files that are not there, addresses used twice."""
+
+import os
+from collections.abc import Callable, Iterator, Set
+from pathlib import Path
+
+from authd.config.settings import Settings
+
+Place = Callable[[str], str]  # the name of a setting, as section.name -> where its value was given
+
+_PAIRS = (("http.tls_certificate", "http.tls_key"), ("database.client_certificate", "database.client_key"),
+          ("vault.certificate", "vault.key"))
+_FILES = ("http.tls_certificate", "http.tls_key", "secrets.key_file", "database.ca", "database.client_certificate",
+          "database.client_key", "vault.ca", "vault.certificate", "vault.key")
+LONGEST_GRACE = 20
+
+
+def contradictions(settings: Settings, place: Place, broken: Set[str] = frozenset()) -> list[str]:
+    """One sentence for each, beginning with the place of the setting that should change.
+
+    `broken` names the settings that could not be read and have their defaults here: nothing is said of them again.
+    """
+    return [*_pairs(settings, place, broken), *_files(settings, place), *_vault(settings, place, broken),
+            *_listeners(settings, place)]
+
+
+def _value(settings: Settings, name: str) -> Path | None:
+    section, _, key = name.partition(".")
+    found: Path | None = getattr(getattr(settings, section), key)
+    return found
+
+
+def _pairs(settings: Settings, place: Place, broken: Set[str]) -> Iterator[str]:
+    for one, other in _PAIRS:
+        has_one, has_other = _value(settings, one) is not None, _value(settings, other) is not None
+        if has_one != has_other and not broken & {one, other}:
+            given, missing = (one, other) if has_one else (other, one)
+            yield f"{place(given)}: {given} and {missing} go together; give both or neither"
+
+
+def _files(settings: Settings, place: Place) -> Iterator[str]:
+    for name in _FILES:
+        file = _value(settings, name)
+        if file is not None and not (file.is_file() and os.access(file, os.R_OK)):
+            yield f"{place(name)}: {str(file)!r} cannot be read; name a file that authd may read"
+
+
+def _vault(settings: Settings, place: Place, broken: Set[str]) -> Iterator[str]:
+    vault = settings.vault
+    if broken & {"vault.token", "vault.role_id", "vault.certificate"}:
+        return
+    if vault.database_path and not (vault.token or vault.role_id or vault.certificate):
+        yield (f"{place('vault.database_path')}: {vault.database_path!r} needs a way into Vault; give vault.token, "
+               "vault.role_id with vault.secret_id, or vault.certificate with vault.key")
+    if vault.secret_id and not vault.role_id:
+        yield f"{place('vault.secret_id')}: the value (not shown) is not allowed alone; give vault.role_id too"
+
+
+def _listeners(settings: Settings, place: Place) -> Iterator[str]:
+    http, mappings = settings.http, settings.signer.mappings if settings.signer.enabled else ()
+    if http.shutdown_grace > LONGEST_GRACE:
+        yield f"{place('http.shutdown_grace')}: {http.shutdown_grace:g} is not allowed; use {LONGEST_GRACE} seconds at most"
+    taken = {http.listen}
+    for mapping in mappings:
+        if mapping.listen in taken:
+            yield f"{place('signer.mappings')}: {mapping.listen}: two listeners want this address; give each its own"
+        taken.add(mapping.listen)
+        if mapping.listen == mapping.target:
+            yield f"{place('signer.mappings')}: {mapping.listen} would deliver to itself; change in or out"

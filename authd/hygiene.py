@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from authd.config import Settings
-from authd.sql import oauth, provisioning, sessions, throttle
+from authd.sql import oauth, sessions, throttle
 from authd.sql.database import Database
 
 BATCH = 1000
@@ -21,7 +21,7 @@ async def remove_expired(db: Database, settings: Settings, now: datetime) -> int
         lambda: throttle.remove_addresses(db, now - timedelta(days=KNOWN_ADDRESS_DAYS), BATCH),
         lambda: throttle.remove_devices(db, devices_since, BATCH),
         lambda: oauth.remove_expired(db, now, BATCH),
-        lambda: provisioning.remove_expired_secrets(db, now))
+        lambda: oauth.remove_expired_secrets(db, now))
     total = 0
     for step in steps:
         while removed := await step():

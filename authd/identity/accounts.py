@@ -200,10 +200,11 @@ def _obstacle(login: Login, attempt: LoginAttempt) -> Reason | None:
     """Why this login cannot pass, whatever the password."""
     if not login.account.is_active:
         return "inactive"
+    needs_mailbox = login.service_user is not None or attempt.purpose == "checkpassword"
+    if needs_mailbox and login.account.primary_address is None:
+        return "mailbox"
     if login.service_user is None:
         return "service_users_only" if login.account.service_users_only and attempt.purpose != "web" else None
-    if login.account.primary_address is None:
-        return "mailbox"
     return "permission" if login.service_user.limited and attempt.permission is None else None
 
 

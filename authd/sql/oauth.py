@@ -144,6 +144,11 @@ async def remove_expired(db: Executor, now: datetime, most: int = 1000) -> int:
     return removed
 
 
+async def remove_expired_secrets(db: Executor, now: datetime) -> int:
+    """Removes client secrets that have expired; how many it were."""
+    return await db.execute(_QUERIES["remove_expired_secrets"], {"now": now})
+
+
 async def _write(db: Executor, effect: effects.Effect) -> None:
     if isinstance(effect, effects.Record):
         await audit.write(db, effect.entry)

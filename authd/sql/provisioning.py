@@ -193,8 +193,3 @@ async def names_of_login(db: Executor, name: str) -> list[tuple[str, str]]:
 
 async def _names(db: Executor, query: str, parameters: dict[str, Any]) -> list[str]:
     return [row[0] for row in await db.fetch_all(_QUERIES[query], parameters)]
-
-
-async def remove_expired_secrets(db: Executor, now: datetime) -> int:
-    """Removes client secrets that have expired; how many it were."""
-    return await db.execute(_QUERIES["remove_expired_secrets"], {"now": now})

@@ -109,7 +109,7 @@ async def test_names_that_lead_to_nobody(database_url: str) -> None:
 
 async def test_only_admins_log_in_with_their_identifier(database_url: str) -> None:
     async with house(database_url) as here:
-        root = await add_account(here.db, "Root", admin=True)
+        root = await add_account(here.db, "Root", "root@example.com", admin=True)
         await add_account(here.db, "bob", "bob@example.com")
         assert await here.log_in("root") == root
         assert await here.log_in("ROOT") == root

@@ -224,3 +224,6 @@ DELETE FROM token_grant WHERE id IN (
       AND NOT EXISTS (SELECT FROM refresh_token r WHERE r.grant_id = g.id)
       AND NOT EXISTS (SELECT FROM access_token t WHERE t.grant_id = g.id)
     LIMIT %(most)s);
+
+-- name: remove_expired_secrets
+DELETE FROM client_secret WHERE expires_at <= %(now)s;

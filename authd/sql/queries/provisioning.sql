@@ -120,7 +120,9 @@ WHERE account_uuid = a.uuid AND group_id = g.id
 DELETE FROM session USING account a WHERE account_uuid = a.uuid AND a.identifier = %(user)s;
 
 -- name: end_tokens_of_account
-WITH ended AS (
+WITH docker_ended AS (
+    DELETE FROM docker_refresh_token t USING account a WHERE t.account_uuid = a.uuid AND a.identifier = %(user)s),
+ended AS (
     UPDATE token_grant g SET revoked_at = %(now)s
     FROM account a
     WHERE g.account_uuid = a.uuid AND a.identifier = %(user)s AND g.revoked_at IS NULL)
@@ -216,6 +218,8 @@ FROM account a
 WHERE service_user.username = %(current)s AND a.identifier = %(user)s;
 
 -- name: set_service_user_password
+WITH ended AS (
+    DELETE FROM docker_refresh_token t USING service_user s WHERE t.service_user_id = s.id AND s.username = %(username)s)
 UPDATE service_user SET password_hash = %(password)s, generated = %(generated)s WHERE username = %(username)s;
 
 -- name: end_service_user_sessions
@@ -376,6 +380,3 @@ SELECT 'serviceuser', username FROM service_user WHERE lower(username) = lower(%
 
 -- name: check_constraints
 SET CONSTRAINTS ALL IMMEDIATE;
-
--- name: remove_expired_secrets
-DELETE FROM client_secret WHERE expires_at <= %(now)s;

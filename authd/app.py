@@ -17,7 +17,9 @@ import tornado.netutil
 
 from authd import __version__, jobs, log
 from authd.config import Settings
-from authd.errors import AuthdError, Conflict, DatabaseUnavailable
+from authd.docker.registry_keys import RegistryKeys
+from authd.docker.tokens import DockerTokens
+from authd.errors import AuthdError, ConfigError, Conflict, DatabaseUnavailable
 from authd.handlers.assets import Assets
 from authd.handlers.branding import page_templates
 from authd.handlers.oauth import requesting_application
@@ -40,6 +42,8 @@ from authd.sql.changes import Changes
 from authd.sql.database import Credentials, Database, SessionOptions
 from authd.sql.server_secrets import server_secret
 from authd.throttle import Throttle
+from authd.vault.client import VaultClient
+from authd.vault.keeper import Keeper
 
 _log = logging.getLogger(__name__)
 _LONGEST_PAUSE = 5.0
@@ -69,11 +73,14 @@ async def build(database: Database, settings: Settings, clock: Callable[[], date
     pairwise_key = await server_secret(database, "pairwise")
     issuer = Issuer(issuer_of(settings.http.public_url), Lifetimes.of(settings.oauth), pairwise_key)
     oauth = OAuth(database, keys, hasher, issuer, clock)
+    accounts = Accounts(database, hasher, throttle, settings.password, clock)
+    docker = DockerTokens(
+        database, RegistryKeys(database, keys, clock), accounts, settings.docker, settings.http.public_url, clock)
     services = Services(
         config=settings,
         keys=keys,
-        accounts=Accounts(database, hasher, throttle, settings.password, clock),
-        sessions=Sessions(database, settings.session, clock), oauth=oauth,
+        accounts=accounts,
+        sessions=Sessions(database, settings.session, clock), oauth=oauth, docker=docker,
         templates=page_templates(settings.branding, assets), assets=assets,
         form_secret=await server_secret(database, "csrf"), readiness=readiness, now=clock,
         application_behind=requesting_application(oauth))
@@ -87,7 +94,7 @@ async def serve(settings: Settings, credentials: Credentials, reload: Callable[[
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     loop.set_exception_handler(_report)
-    starting = asyncio.ensure_future(_started(settings, credentials))
+    starting = asyncio.ensure_future(_started(settings, credentials, reload))
     waiting = asyncio.ensure_future(stopping.wait())
     await asyncio.wait((starting, waiting), return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():
@@ -102,8 +109,8 @@ async def serve(settings: Settings, credentials: Credentials, reload: Callable[[
     _log.info("stopped")
 
 
-async def _started(settings: Settings, credentials: Credentials) -> "Daemon":
-    daemon = Daemon(settings, credentials)
+async def _started(settings: Settings, credentials: Credentials, read: Callable[[], Settings]) -> "Daemon":
+    daemon = Daemon(settings, credentials, read)
     try:
         await daemon.start()
     except BaseException:
@@ -115,17 +122,23 @@ async def _started(settings: Settings, credentials: Credentials) -> "Daemon":
 class Daemon:
     """Everything that runs, on one event loop and one pool."""
 
-    def __init__(self, settings: Settings, credentials: Credentials) -> None:
+    def __init__(self, settings: Settings, credentials: Credentials, read: Callable[[], Settings]) -> None:
         self.settings = settings
+        self._read = read
         self.database = Database(credentials, pool_size=settings.database.pool_size, options=SessionOptions(
             role=settings.database.parent_role, statement_timeout=settings.database.statement_timeout))
         self._tls: ssl.SSLContext | None = None
         self._parts: Parts | None = None
         self._listeners: dict[str, Any] = {}
+        self._keeper: Keeper | None = None
         self._running = AsyncExitStack()
 
     async def start(self) -> None:
         """Returns once every listener accepts. Raises AuthdError or OSError where that cannot be."""
+        if self.settings.vault.database_path:
+            self._keeper = Keeper(self.database, self._enter_vault)
+            self._running.push_async_callback(self._keeper.stop)
+            await self._keeper.start()
         self._running.callback(self.database.close)
         await self._prepare_schema()
         parts = self._parts = await build(self.database, self.settings, now, self.readiness)
@@ -135,6 +148,8 @@ class Daemon:
         changes = Changes(self.database)
         changes.subscribe("keys", parts.services.keys.forget)
         changes.start()
+        if self._keeper is not None:
+            self._keeper.replaced = changes.reopen
         self._running.push_async_callback(changes.stop)
         hygiene = asyncio.create_task(jobs.repeat(
             self.database, "hygiene", _HYGIENE_SECONDS, lambda: remove_expired(self.database, self.settings, now())))
@@ -175,8 +190,19 @@ class Daemon:
             states["keys"] = ComponentState("ok")
         except AuthdError as error:
             states["keys"] = ComponentState("failed", str(error))
+        if self._keeper is not None:
+            trouble = self._keeper.status().trouble
+            states["vault"] = ComponentState("degraded" if trouble else "ok", trouble)
         states |= {name: ComponentState("ok", str(where)) for name, where in self._listeners.items()}
         return states
+
+    def _enter_vault(self) -> VaultClient:
+        """With the configuration as it is now: a token in a file may be a new one."""
+        try:
+            return VaultClient(self._read().vault)
+        except ConfigError as error:
+            _log.error("vault: the configuration is not read again: %s", error)
+            return VaultClient(self.settings.vault)
 
     async def _prepare_schema(self) -> None:
         """Waits for the database, migrates where that is wanted, and refuses a schema that we cannot run on."""

@@ -4,7 +4,7 @@ Blocking, for the command line; how the daemon keeps credentials from Vault fres
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
 from authd.config import Settings
@@ -52,10 +52,10 @@ def running_database(settings: Settings) -> Iterator[Credentials]:
             return
         from authd.vault.client import VaultClient
 
-        vault = VaultClient(settings.vault)
-        vault.log_in()
-        lease = vault.read_credentials()
-        try:
-            yield replace(credentials, user=lease.user, password=lease.password)
-        finally:
-            vault.give_back(lease)
+        with closing(VaultClient(settings.vault)) as vault:
+            vault.log_in()
+            leased = vault.read_credentials()
+            try:
+                yield replace(credentials, user=leased.user, password=leased.password)
+            finally:
+                vault.give_back(leased)

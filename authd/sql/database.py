@@ -78,16 +78,15 @@ class Database:
 
     def _new_pool(self) -> Pool:
         credentials = self._credentials
+        return Pool(lambda: self._open(credentials), self._pool_size, self.options.statement_timeout)
 
-        async def connect() -> Connection:
-            try:
-                return await Connection.open(credentials, self.options)
-            except CredentialsRefused:
-                if self.on_refused is not None:
-                    self.on_refused()
-                raise
-
-        return Pool(connect, self._pool_size, self.options.statement_timeout)
+    async def _open(self, credentials: Credentials) -> Connection:
+        try:
+            return await Connection.open(credentials, self.options)
+        except CredentialsRefused:
+            if self.on_refused is not None and credentials is self._credentials:
+                self.on_refused()
+            raise
 
     @property
     def credentials(self) -> Credentials:
@@ -96,7 +95,7 @@ class Database:
 
     async def connect(self) -> Connection:
         """A connection outside the pool, which the caller closes (LISTEN, advisory locks)."""
-        return await Connection.open(self._credentials, self.options)
+        return await self._open(self._credentials)
 
     async def adopt(self, credentials: Credentials) -> None:
         """replace_credentials, once a connection with them was opened. Raises DatabaseUnavailable; the old ones stay then."""

@@ -14,13 +14,15 @@ from authd.config.settings import LogSettings
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 _LONGEST = 4000
-_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, *range(0x80, 0xA0))} | {0x2028: "\\u2028", 0x2029: "\\u2029"}
+_CONTROLS = (*range(0x20), *range(0x7F, 0xA0))
+_ESCAPES = {code: f"\\x{code:02x}" for code in _CONTROLS} | {0x2028: "\\u2028", 0x2029: "\\u2029"}
 
 
 def configure(settings: LogSettings) -> None:
     """Sends every logger's lines to standard error in the configured form. May be called again (SIGHUP)."""
     handler = logging.StreamHandler(sys.stderr)
-    formatters: dict[str, logging.Formatter] = {"text": TextFormatter(), "json": JsonFormatter(""), "cee": JsonFormatter("@cee: ")}
+    formatters: dict[str, logging.Formatter] = {
+        "text": TextFormatter(), "json": JsonFormatter(""), "cee": JsonFormatter("@cee: ")}
     handler.setFormatter(formatters[settings.format])
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -39,7 +39,7 @@ def run(script: str, daemon: Daemon, *arguments: str) -> dict[str, Any]:
     node = require_program("node")
     if not (HERE / "node_modules/openid-client").is_dir():
         missing("openid-client is not installed (npm ci in tests/peers/oauth)")
-    command = [node, HERE / script, f"{daemon.base_url}/o2", *arguments]
+    command = [node, str(HERE / script), f"{daemon.base_url}/o2", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     report: dict[str, Any] = json.loads(done.stdout)

@@ -65,8 +65,10 @@ def libtrust_kid(public_der: bytes) -> str:
 
 
 def _header(registry: Registry, signer: Signer) -> dict[str, Any]:
-    if registry.token_header == "libtrust-kid":
-        return {"kid": libtrust_kid(signer.key.public_der)}
-    if registry.token_header == "rfc7638-kid":
-        return {"kid": signer.key.kid}
-    return {"kid": signer.key.kid, "x5c": [b64encode(signer.certificate).decode("ascii")]}
+    match registry.token_header:
+        case "libtrust-kid":
+            return {"kid": libtrust_kid(signer.key.public_der)}
+        case "rfc7638-kid":
+            return {"kid": signer.key.kid}
+        case "x5c":
+            return {"kid": signer.key.kid, "x5c": [b64encode(signer.certificate).decode("ascii")]}

@@ -3,10 +3,8 @@
 Whether a password is right is `identity.accounts`' decision; here the request is read and the answer signed.
 """
 
-import binascii
 import json
 import logging
-from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +13,7 @@ from typing import Any
 import jwt
 
 from authd.errors import InvalidCredentials, InvalidInput, NotFound, PermissionMissing
+from authd.handlers import basic
 from authd.handlers.base import Handler
 from authd.identity.addresses import is_within
 from authd.identity.facts import Login, LoginAttempt
@@ -114,9 +113,9 @@ def read_question(headers: Mapping[str, str], body: bytes, form: Callable[[], Ma
 
     Raises InvalidInput for everything malformed. What a password may hold is not checked beyond what no password can be.
     """
-    scheme, _, credentials = headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "basic":
-        username, password = _basic(credentials.strip())
+    authorization = headers.get("Authorization", "")
+    if basic.is_basic(authorization):
+        username, password = basic.credentials(authorization)
         return _question(username, password, headers.get("X-Auth-Scopes", "").split(","))
     kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
@@ -149,17 +148,6 @@ def _is_text(value: Any) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _basic(credentials: str) -> tuple[str, str]:
-    """Name and password of HTTP Basic (RFC 7617), in UTF-8."""
-    try:
-        username, colon, password = b64decode(credentials, validate=True).decode("utf-8").partition(":")
-    except (binascii.Error, ValueError):
-        raise InvalidInput("Authorization", "malformed Basic credentials") from None
-    if not colon:
-        raise InvalidInput("Authorization", "malformed Basic credentials")
-    return username, password
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class GetkeyHandler(Handler):
         elif form not in ("pubkey", "cert"):
             self.write_json(400, {"error": "format is pubkey or cert"})
         elif kind == "r":
-            self.write_json(404, {"error": NO_REGISTRY})
+            await self._answer_registry(wanted.get("domain", ""), form)
         else:
             await self._answer(wanted.get("domain", ""), form)
 
@@ -46,3 +46,22 @@ class GetkeyHandler(Handler):
             self.write_json(404, {"error": NOT_A_DOMAIN})
         except NotFound as error:
             self.write_json(404, {"error": NO_KEY if error.code == NOT_JWT_ENABLED else NOT_A_DOMAIN})
+
+    async def _answer_registry(self, service: str, form: str) -> None:
+        docker = self.services.docker
+        if "\0" in service:
+            registry = None
+        elif service:
+            registry = await docker.registry(service)
+        else:
+            registry = await docker.registry_of_host(self.client.host.lower(), self.auth_host)
+        if registry is None:
+            self.write_json(404, {"error": NO_REGISTRY})
+            return
+        try:
+            signer = await docker.signer(registry)
+        except NotFound:
+            self.write_json(404, {"error": NO_KEY})
+        else:
+            self.write_json(200, {"public_key_pem": pem_lines(signer.key.public_der, "PUBLIC KEY")} if form == "pubkey"
+                            else {"cert": pem_lines(signer.certificate, "CERTIFICATE")})

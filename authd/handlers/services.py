@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from authd.config import Settings
+from authd.docker.tokens import DockerTokens
 from authd.handlers.assets import Assets
 from authd.identity.accounts import Accounts
 from authd.identity.sessions import Sessions
@@ -37,7 +38,8 @@ async def no_application(next_path: str) -> RequestingApplication | None:
 
 @dataclass(frozen=True)
 class Services:
-    """`Services(config=…, keys=…, accounts=…, sessions=…, oauth=…, templates=…, assets=…, form_secret=…, readiness=…, now=…)`.
+    """`Services(config=…, keys=…, accounts=…, sessions=…, oauth=…, docker=…, templates=…, assets=…, form_secret=…,
+    readiness=…, now=…)`.
 
     `form_secret` is the server secret "csrf" (32 bytes, the same in every process). `readiness` answers for each
     component (database, keys, listeners, …). `application_behind` tells for a checked `next` path which
@@ -49,6 +51,7 @@ class Services:
     accounts: Accounts
     sessions: Sessions
     oauth: OAuth
+    docker: DockerTokens
     templates: Templates
     assets: Assets
     form_secret: bytes

@@ -289,6 +289,79 @@ CREATE TABLE authd.delivered_copy (
     CONSTRAINT delivered_copy_recipient_check CHECK ((length(recipient) <= 600)),
     CONSTRAINT delivered_copy_target_check CHECK ((length(target) <= 600))
 );
+CREATE TABLE authd.docker_certificate (
+    registry_id bigint NOT NULL,
+    key_id bigint NOT NULL,
+    certificate bytea NOT NULL
+);
+CREATE TABLE authd.docker_refresh_token (
+    id bigint NOT NULL,
+    token_digest bytea NOT NULL,
+    registry_id bigint NOT NULL,
+    account_uuid uuid NOT NULL,
+    service_user_id bigint,
+    client text NOT NULL,
+    password_changed_at timestamp with time zone,
+    created_at timestamp with time zone NOT NULL,
+    last_used_at timestamp with time zone NOT NULL,
+    CONSTRAINT docker_refresh_token_client_check CHECK ((length(client) <= 255)),
+    CONSTRAINT docker_refresh_token_token_digest_check CHECK ((length(token_digest) = 32))
+);
+ALTER TABLE authd.docker_refresh_token ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME authd.docker_refresh_token_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE authd.docker_registry (
+    id bigint NOT NULL,
+    service text NOT NULL COLLATE pg_catalog."C",
+    name text NOT NULL,
+    domain_id bigint NOT NULL,
+    token_header text DEFAULT 'x5c'::text NOT NULL,
+    anonymous_pull boolean DEFAULT false NOT NULL,
+    anonymous_push boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT docker_registry_name_check CHECK ((name ~ '^[^[:cntrl:]]{1,255}$'::text)),
+    CONSTRAINT docker_registry_service_check CHECK ((service ~ '^[!-~]{1,255}$'::text)),
+    CONSTRAINT docker_registry_token_header_check CHECK ((token_header = ANY (ARRAY['x5c'::text, 'rfc7638-kid'::text, 'libtrust-kid'::text])))
+);
+ALTER TABLE authd.docker_registry ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME authd.docker_registry_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE authd.docker_repository (
+    registry_id bigint NOT NULL,
+    name text NOT NULL COLLATE pg_catalog."C",
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT docker_repository_name_check CHECK ((name ~ '^[a-z0-9._/-]{1,255}$'::text))
+);
+CREATE TABLE authd.docker_right (
+    id bigint NOT NULL,
+    registry_id bigint NOT NULL,
+    pattern text COLLATE pg_catalog."C",
+    account_uuid uuid,
+    group_id bigint,
+    actions text[] NOT NULL,
+    CONSTRAINT docker_right_actions_check CHECK (((actions <@ '{pull,push,delete}'::text[]) AND ((cardinality(actions) >= 1) AND (cardinality(actions) <= 3)))),
+    CONSTRAINT docker_right_check CHECK ((num_nonnulls(account_uuid, group_id) < 2)),
+    CONSTRAINT docker_right_check1 CHECK (((num_nonnulls(account_uuid, group_id) = 1) OR ((pattern IS NOT NULL) AND (NOT ('delete'::text = ANY (actions)))))),
+    CONSTRAINT docker_right_pattern_check CHECK ((pattern ~ '^[a-z0-9._/*-]{1,255}$'::text))
+);
+ALTER TABLE authd.docker_right ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME authd.docker_right_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 CREATE TABLE authd.domain (
     id bigint NOT NULL,
     name text NOT NULL COLLATE pg_catalog."C",
@@ -551,6 +624,22 @@ ALTER TABLE ONLY authd.consent
     ADD CONSTRAINT consent_pkey PRIMARY KEY (account_uuid, client_id);
 ALTER TABLE ONLY authd.delivered_copy
     ADD CONSTRAINT delivered_copy_pkey PRIMARY KEY (message_digest, original_recipient, target, recipient);
+ALTER TABLE ONLY authd.docker_certificate
+    ADD CONSTRAINT docker_certificate_pkey PRIMARY KEY (registry_id, key_id);
+ALTER TABLE ONLY authd.docker_refresh_token
+    ADD CONSTRAINT docker_refresh_token_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY authd.docker_refresh_token
+    ADD CONSTRAINT docker_refresh_token_token_digest_key UNIQUE (token_digest);
+ALTER TABLE ONLY authd.docker_registry
+    ADD CONSTRAINT docker_registry_name_key UNIQUE (name);
+ALTER TABLE ONLY authd.docker_registry
+    ADD CONSTRAINT docker_registry_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY authd.docker_registry
+    ADD CONSTRAINT docker_registry_service_key UNIQUE (service);
+ALTER TABLE ONLY authd.docker_repository
+    ADD CONSTRAINT docker_repository_pkey PRIMARY KEY (registry_id, name);
+ALTER TABLE ONLY authd.docker_right
+    ADD CONSTRAINT docker_right_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY authd.domain
     ADD CONSTRAINT domain_name_key UNIQUE (name);
 ALTER TABLE ONLY authd.domain
@@ -614,6 +703,15 @@ CREATE INDEX client_required_permission_permission ON authd.client_required_perm
 CREATE INDEX client_secret_client ON authd.client_secret USING btree (client_id);
 CREATE INDEX consent_client ON authd.consent USING btree (client_id);
 CREATE INDEX delivered_copy_expiry ON authd.delivered_copy USING btree (delivered_at);
+CREATE INDEX docker_certificate_key ON authd.docker_certificate USING btree (key_id);
+CREATE INDEX docker_refresh_token_account ON authd.docker_refresh_token USING btree (account_uuid);
+CREATE INDEX docker_refresh_token_last_use ON authd.docker_refresh_token USING btree (last_used_at);
+CREATE INDEX docker_refresh_token_registry ON authd.docker_refresh_token USING btree (registry_id);
+CREATE INDEX docker_refresh_token_service_user ON authd.docker_refresh_token USING btree (service_user_id) WHERE (service_user_id IS NOT NULL);
+CREATE INDEX docker_registry_domain ON authd.docker_registry USING btree (domain_id);
+CREATE INDEX docker_right_account ON authd.docker_right USING btree (account_uuid) WHERE (account_uuid IS NOT NULL);
+CREATE INDEX docker_right_group ON authd.docker_right USING btree (group_id) WHERE (group_id IS NOT NULL);
+CREATE UNIQUE INDEX docker_right_holder ON authd.docker_right USING btree (registry_id, COALESCE(pattern, ''::text), COALESCE((account_uuid)::text, ''::text), COALESCE(group_id, (0)::bigint));
 CREATE INDEX domain_srs_domain ON authd.domain USING btree (srs_domain COLLATE "C") WHERE (srs_domain IS NOT NULL);
 CREATE INDEX group_member_group ON authd.group_member USING btree (group_id);
 CREATE INDEX group_permission_permission ON authd.group_permission USING btree (permission_id);
@@ -673,6 +771,26 @@ ALTER TABLE ONLY authd.consent
     ADD CONSTRAINT consent_account_uuid_fkey FOREIGN KEY (account_uuid) REFERENCES authd.account(uuid) ON DELETE CASCADE;
 ALTER TABLE ONLY authd.consent
     ADD CONSTRAINT consent_client_id_fkey FOREIGN KEY (client_id) REFERENCES authd.client(id) ON DELETE CASCADE;
+ALTER TABLE ONLY authd.docker_certificate
+    ADD CONSTRAINT docker_certificate_key_id_fkey FOREIGN KEY (key_id) REFERENCES authd.signing_key(id) ON DELETE CASCADE;
+ALTER TABLE ONLY authd.docker_certificate
+    ADD CONSTRAINT docker_certificate_registry_id_fkey FOREIGN KEY (registry_id) REFERENCES authd.docker_registry(id) ON DELETE CASCADE;
+ALTER TABLE ONLY authd.docker_refresh_token
+    ADD CONSTRAINT docker_refresh_token_account_uuid_fkey FOREIGN KEY (account_uuid) REFERENCES authd.account(uuid) ON DELETE CASCADE;
+ALTER TABLE ONLY authd.docker_refresh_token
+    ADD CONSTRAINT docker_refresh_token_registry_id_fkey FOREIGN KEY (registry_id) REFERENCES authd.docker_registry(id) ON DELETE CASCADE;
+ALTER TABLE ONLY authd.docker_refresh_token
+    ADD CONSTRAINT docker_refresh_token_service_user_id_fkey FOREIGN KEY (service_user_id) REFERENCES authd.service_user(id) ON DELETE CASCADE;
+ALTER TABLE ONLY authd.docker_registry
+    ADD CONSTRAINT docker_registry_domain_id_fkey FOREIGN KEY (domain_id) REFERENCES authd.domain(id) ON DELETE RESTRICT;
+ALTER TABLE ONLY authd.docker_repository
+    ADD CONSTRAINT docker_repository_registry_id_fkey FOREIGN KEY (registry_id) REFERENCES authd.docker_registry(id) ON DELETE CASCADE;
+ALTER TABLE ONLY authd.docker_right
+    ADD CONSTRAINT docker_right_account_uuid_fkey FOREIGN KEY (account_uuid) REFERENCES authd.account(uuid) ON DELETE CASCADE;
+ALTER TABLE ONLY authd.docker_right
+    ADD CONSTRAINT docker_right_group_id_fkey FOREIGN KEY (group_id) REFERENCES authd.account_group(id) ON DELETE CASCADE;
+ALTER TABLE ONLY authd.docker_right
+    ADD CONSTRAINT docker_right_registry_id_fkey FOREIGN KEY (registry_id) REFERENCES authd.docker_registry(id) ON DELETE CASCADE;
 ALTER TABLE ONLY authd.group_member
     ADD CONSTRAINT group_member_account_uuid_fkey FOREIGN KEY (account_uuid) REFERENCES authd.account(uuid) ON DELETE CASCADE;
 ALTER TABLE ONLY authd.group_member

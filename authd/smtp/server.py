@@ -39,7 +39,6 @@ _READ_AHEAD = 262144       # bytes of pipelined commands that may wait before re
 _EVENTS_AT_A_TIME = 50     # before other connections get their turn
 _HELD_BACK = 1.0           # seconds for which replies to pipelined commands wait for each other
 _LINGER = 5.0              # seconds that a client gets to read our last words and to close
-_NEVER = float("inf")
 
 
 class Pipeline(Protocol):
@@ -148,7 +147,7 @@ class _Connection(asyncio.Protocol):
                                 normalise_bare_lf=listener.settings.normalise_bare_lf)
         self._pipeline = listener.new_pipeline()
         self._deadline = Deadline(loop, self._timed_out)
-        self._transaction_ends = _NEVER
+        self._transaction_ends = 0.0
         self._sent_at = 0.0
         self._address = ""
         self._transport: asyncio.Transport | None = None
@@ -210,7 +209,6 @@ class _Connection(asyncio.Protocol):
                     pass
                 case Reset():
                     self._pipeline.give_up()
-                    self._transaction_ends = _NEVER
                 case Closed():
                     return
                 case _:
@@ -224,11 +222,7 @@ class _Connection(asyncio.Protocol):
         except Exception as error:
             self._pipeline.give_up()
             reply = _reply_to_error(error)
-        if isinstance(question, EndOfData):
-            self._transaction_ends = _NEVER
-            self._session.answer(*[reply] * self._session.answers_expected)
-        else:
-            self._session.answer(reply)
+        self._session.answer(*[reply] * (self._session.answers_expected if isinstance(question, EndOfData) else 1))
         if self._loop.time() - self._sent_at > _HELD_BACK:
             self._send()
 
@@ -268,7 +262,10 @@ class _Connection(asyncio.Protocol):
         if not self._is_reading and self._transport is not None:
             self._is_reading = True
             self._transport.resume_reading()
-        self._deadline.set(min(self._listener.settings.idle_timeout, self._transaction_ends - self._loop.time()))
+        patience = self._listener.settings.idle_timeout
+        if self._session.in_transaction:
+            patience = min(patience, self._transaction_ends - self._loop.time())
+        self._deadline.set(patience)
         while not self._session.is_closed and (self._is_full or not self._has_new_input):
             if self._is_at_end:
                 return False
@@ -292,7 +289,7 @@ class _Connection(asyncio.Protocol):
             if self._transport is not None:
                 self._transport.abort()
             return
-        too_long = self._loop.time() >= self._transaction_ends
+        too_long = self._session.in_transaction and self._loop.time() >= self._transaction_ends
         self._session.close(replies.TRANSACTION_TOO_LONG if too_long else replies.IDLE_TOO_LONG)
         self._wake()
 

@@ -27,6 +27,7 @@ from authd.smtp.relay import Relay, Timeouts
 from authd.smtp.replies import Reply
 from authd.smtp.server import Listener
 from authd.smtp.session import Mail, Recipient
+from authd.smtp.signing_policy import Candidate
 from authd.smtp.spool import Spool
 
 _log = logging.getLogger(__name__)
@@ -64,9 +65,10 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class _Examined:
-    """What a message says about itself: why it is refused, or its header and where its body starts."""
+    """What a message says about itself: why it is refused, or whose signature it may get, its header and where its body starts."""
 
     refusal: Reply | None
+    candidate: Candidate
     header: list[Field]
     body_start: int
 
@@ -129,11 +131,12 @@ class SignerPipeline:
         self._client = Client("", "", "")
         self._sender = NULL_SENDER
         self._id = ""
+        self._verdict = ""
         self.is_committing = False
 
     async def mail(self, mail: Mail, client: Client) -> Reply:
         """Takes the sender downstream."""
-        self._id = self._signer.new_id()
+        self._id, self._verdict = self._signer.new_id(), "not examined"
         request_id.set(self._id)
         self._client, self._sender = client, mail.sender
         self._leg = Leg(self._signer.relay, mail.sender, mail.parameters)
@@ -160,15 +163,19 @@ class SignerPipeline:
         """Signs the message, passes it on, and answers what the downstream does."""
         if self._leg is None:
             return replies.DOWNSTREAM_LOST
-        reply = await self._pass_on(self._leg)
         counts = self._signer.counts
+        try:
+            reply = await self._pass_on(self._leg)
+        except Exception:
+            counts.deferred += 1
+            raise
         if reply.is_positive:
             counts.accepted += 1
         elif reply.code < 500:
             counts.deferred += 1
         else:
             counts.refused += 1
-        _log.info("from=<%s> size=%d answer=%s", self._sender, self._spool.size, reply)
+        _log.info("from=<%s> size=%d %s answer=%s", self._sender, self._spool.size, self._verdict, reply)
         self.give_up()
         return reply
 
@@ -197,20 +204,34 @@ class SignerPipeline:
         """What goes before the message, or why it is refused."""
         signer, spool = self._signer, self._spool
         strict = signer.settings.strict_8bit and "8BITMIME" not in leg.extensions
-        examined = await signer.run(spool.size, _examine, spool, signer.settings, strict)
+        examined = await signer.run(spool.size, self._examine, spool, strict)
         if examined.refusal is not None:
             return examined.refusal
         now = signer.now()
         received = message.received(self._client, signer.hostname, self._id, now)
-        keys = await self._signing_keys(examined.header)
+        keys = await self._signing_keys(examined.candidate)
         if keys is None:
             return received
         signatures = await signer.run(spool.size, _signatures, spool, examined, keys, int(now.timestamp()), signer.lifetime)
         return signatures + received  # ours on top: a message that starts with white space can only fold Received
 
-    async def _signing_keys(self, header: list[Field]) -> DkimKeys | None:
+    def _examine(self, spool: Spool, needs_7bit: bool) -> _Examined:
+        settings = self._signer.settings
+        head = spool.head(settings.max_header_size)
+        start = message.body_start(head)
+        header = message.fields(head[:start])
+        refusal = None
+        if start is None and spool.size > len(head):
+            refusal = replies.HEADER_TOO_BIG
+        elif message.count(header, b"received") > settings.max_received:
+            refusal = replies.MAIL_LOOP
+        elif needs_7bit and not all(piece.isascii() for piece in spool.pieces()):
+            refusal = replies.NEEDS_8BITMIME
+        candidate = signing_policy.candidate(self._sender, header, originated=self._signer.mapping.originated)
+        return _Examined(refusal, candidate, header, len(head) if start is None else start)
+
+    async def _signing_keys(self, candidate: Candidate) -> DkimKeys | None:
         signer = self._signer
-        candidate = signing_policy.candidate(self._sender, header, originated=signer.mapping.originated)
         reason = candidate.reason
         if candidate.domain:
             keys = await signer.keys.dkim_keys(candidate.domain)
@@ -220,26 +241,14 @@ class SignerPipeline:
                 reason = "list_sender"
             else:
                 signer.counts.signed += 1
+                self._verdict = f"signed={keys.domain}"
                 return keys
         signer.counts.unsigned[reason] += 1
+        self._verdict = f"unsigned={reason}"
         return None
 
     async def _is_list(self, sender: Path) -> bool:
         return not sender.is_null and await self._signer.lists.is_list_sender(str(sender))
-
-
-def _examine(spool: Spool, settings: SmtpSettings, needs_7bit: bool) -> _Examined:
-    head = spool.head(settings.max_header_size)
-    start = message.body_start(head)
-    header = message.fields(head[:start])
-    refusal = None
-    if start is None and spool.size > len(head):
-        refusal = replies.HEADER_TOO_BIG
-    elif message.count(header, b"received") > settings.max_received:
-        refusal = replies.MAIL_LOOP
-    elif needs_7bit and not all(piece.isascii() for piece in spool.pieces()):
-        refusal = replies.NEEDS_8BITMIME
-    return _Examined(refusal, header, len(head) if start is None else start)
 
 
 def _signatures(spool: Spool, examined: _Examined, keys: DkimKeys, now: int, lifetime: int | None) -> bytes:

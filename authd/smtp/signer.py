@@ -65,7 +65,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class _Examined:
-    """What a message says about itself: why it is refused, or whose signature it may get, its header and where its body starts."""
+    """What a message says about itself: why it is refused, whose signature it may get, and where its body starts."""
 
     refusal: Reply | None
     candidate: Candidate

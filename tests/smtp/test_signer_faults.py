@@ -147,6 +147,13 @@ async def test_a_refusal_in_the_middle_of_the_content_is_passed_on() -> None:
         assert len(sink.delivered) == 1
 
 
+async def test_outcomes_are_counted() -> None:
+    async with relaying(Sink({"end": [None, "450 later", "550 never", CLOSE]}), example_keys()) as (_, signer, client):
+        for _ in range(4):
+            await client.send()
+        assert (signer.counts.accepted, signer.counts.deferred, signer.counts.refused, signer.counts.signed) == (1, 2, 1, 4)
+
+
 async def test_connections_are_kept_for_the_next_message() -> None:
     async with relaying(Sink(), Keys()) as (sink, signer, client):
         for _ in range(100):

@@ -79,13 +79,12 @@ class OpenBao:
     def unseal(self) -> None:
         self.root.sys.submit_unseal_key(self.unseal_key)
 
-    def revoke_tokens(self, but: str = "root") -> int:
-        """Revokes every token but the root's; how many there were."""
-        accessors = self.root.list("auth/token/accessors")["data"]["keys"]
+    def revoke_tokens(self) -> int:
+        """Revokes the tokens of everybody who came by an AppRole; how many there were."""
         revoked = 0
-        for accessor in accessors:
+        for accessor in self.root.list("auth/token/accessors")["data"]["keys"]:
             try:
-                if self.root.auth.token.lookup_accessor(accessor)["data"]["display_name"] != but:
+                if self.root.auth.token.lookup_accessor(accessor)["data"]["display_name"] == "approle":
                     self.root.auth.token.revoke_accessor(accessor)
                     revoked += 1
             except hvac.exceptions.VaultError:

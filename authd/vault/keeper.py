@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from authd.sql.database import Database
 from authd.vault.client import Leased, LeaseGone, VaultDenied
 from authd.vault.lease import LONGEST_PAUSE, Action, Grant, next_step, pause_after
 
+_clock = time.monotonic
 _log = logging.getLogger(__name__)
 _LEAST_PAUSE = 1.0  # seconds between two attempts, however often PostgreSQL refuses us
 _STOP_SECONDS = 2.0
@@ -177,7 +179,11 @@ class Keeper:
         _log.warning("vault: %s", self._trouble)
         if isinstance(error, LeaseGone):
             self._leased = None
-        elif isinstance(error, VaultDenied) and action is not Action.LOG_IN:
+        elif action is Action.RENEW_LEASE and self._leased is not None:
+            self._leased = replace(self._leased, grant=replace(self._leased.grant, renewable=False))
+        elif action is Action.RENEW_TOKEN and self._token is not None:
+            self._token = replace(self._token, renewable=False)
+        if isinstance(error, VaultDenied) and action is not Action.LOG_IN:
             self._token = None
         if self._failures == 1 and isinstance(error, (LeaseGone, VaultDenied)) and action is not Action.LOG_IN:
             return
@@ -198,7 +204,3 @@ class Keeper:
 
     async def _in_thread(self, call: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
-
-
-def _clock() -> float:
-    return asyncio.get_running_loop().time()

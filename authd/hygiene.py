@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from authd.config import Settings
-from authd.sql import oauth, sessions, throttle
+from authd.sql import docker, oauth, sessions, throttle
 from authd.sql.database import Database
 
 BATCH = 1000
@@ -21,6 +21,8 @@ async def remove_expired(db: Database, settings: Settings, now: datetime) -> int
         lambda: throttle.remove_addresses(db, now - timedelta(days=KNOWN_ADDRESS_DAYS), BATCH),
         lambda: throttle.remove_devices(db, devices_since, BATCH),
         lambda: oauth.remove_expired(db, now, BATCH),
+        lambda: docker.remove_refresh_tokens(
+            db, now - timedelta(seconds=settings.docker.refresh_token_seconds), BATCH),
         lambda: oauth.remove_expired_secrets(db, now))
     total = 0
     for step in steps:

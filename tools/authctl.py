@@ -13,7 +13,8 @@ NOUNS = MappingProxyType({
     "apply": "bring everything to a declared state", "domain": "domains and their keys", "user": "accounts",
     "alias": "addresses of accounts and mailing lists", "mailinglist": "lists of addresses",
     "serviceuser": "passwords for software without OAuth2", "group": "groups of accounts",
-    "permissions": "who holds and who requires what", "oauth2": "OAuth2 clients and CAS services", "key": "signing keys",
+    "permissions": "who holds and who requires what", "oauth2": "OAuth2 clients and CAS services",
+    "dockerauth": "Docker registries and who may use them", "key": "signing keys",
     "spapi": "the functions that mail servers read accounts through",
     "session": "where accounts are signed in", "hygiene": "remove what has expired"})
 SYNONYMS = MappingProxyType({"emailalias": "alias", "permission": "permissions"})

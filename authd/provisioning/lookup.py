@@ -13,18 +13,20 @@ from authd.provisioning.clients import Client
 from authd.provisioning.domains import Domain
 from authd.provisioning.groups import Group, Permission
 from authd.provisioning.mailing_lists import MailingList
+from authd.provisioning.registries import Registry, Repository
 from authd.provisioning.service_users import ServiceUser
 from authd.provisioning.state import S, State
 from authd.sql import provisioning as sql
 from authd.sql.database import Executor
 
 _READERS: Mapping[type[State], Callable[[Executor, str], Awaitable[Sequence[State]]]] = {
-    MailingList: sql.mailing_lists, ServiceUser: sql.service_users, Group: sql.groups, Permission: sql.permissions}
+    MailingList: sql.mailing_lists, ServiceUser: sql.service_users, Group: sql.groups, Permission: sql.permissions,
+    Repository: sql.repositories}
 
 
 async def find(db: Executor, kind: type[S], name: str, now: datetime, *, by_name_only: bool = False) -> S | None:
-    """The object of that kind that `name` stands for. An account is found by uuid, alias or identifier and a client by id
-    or name, unless `by_name_only` says that only the identifier and the name count.
+    """The object of that kind that `name` stands for. An account is found by uuid, alias or identifier and a client or
+    registry by id or name, unless `by_name_only` says that only the identifier, name and service count.
     """
     found: Sequence[State] = ()
     if kind is Domain:
@@ -38,6 +40,8 @@ async def find(db: Executor, kind: type[S], name: str, now: datetime, *, by_name
         found = () if client_id is None else await sql.clients(db, now, client_id)
     elif kind is Alias:
         found = await sql.aliases(db, str(parse_address(name)))
+    elif kind is Registry:
+        found = await sql.registries(db, name, by_service_only=by_name_only)
     else:
         found = await _READERS[kind](db, name)
     return next(iter(cast(Sequence[S], found)), None)

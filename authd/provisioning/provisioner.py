@@ -180,6 +180,9 @@ def _explained(error: DataError) -> str:
         "service_user_username": "another service user has this name",
         "client_client_id_key": "another client has this client_id",
         "client_name_key": "another client has this name",
+        "docker_registry_service_key": "another registry has this client_id",
+        "docker_registry_name_key": "another registry has this name",
+        "docker_registry_domain_id_fkey": "its key signs the tokens of a docker registry; give that another domain first",
         "signing_key_selector": "another key of the domain has this selector",
         "account_primary_alias": "it is somebody's delivery mailbox; give the user another one first",
     }.get(error.constraint, str(error))

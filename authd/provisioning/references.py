@@ -12,14 +12,16 @@ from uuid import UUID
 
 from authd.errors import Conflict, NotFound
 from authd.identity import crypt
+from authd.keys.rules import names_of_interest
 from authd.provisioning.accounts import Account
 from authd.provisioning.aliases import Alias
 from authd.provisioning.clients import Client, NewSecret
 from authd.provisioning.domains import Domain
 from authd.provisioning.groups import Group
-from authd.provisioning.lookup import get
+from authd.provisioning.lookup import find, get
 from authd.provisioning.mailing_lists import MailingList
 from authd.provisioning.plan import Outcome, Plan
+from authd.provisioning.registries import Registry, Repository, RightsAdjustment
 from authd.provisioning.service_users import ServiceUser
 from authd.provisioning.state import UNSET, S, Secret, SetAdjustment, State, merged
 from authd.sql import provisioning as sql
@@ -52,6 +54,10 @@ class _Resolver:
             return await self._service_user(declared, current)
         if isinstance(declared, Client):
             return await self._client(declared, current)
+        if isinstance(declared, Registry):
+            return await self._registry(declared)
+        if isinstance(declared, Repository):
+            await get(self._db, Registry, declared.name.rsplit(":", 1)[0], self._now)
         if isinstance(declared, Group):
             await self._check_permissions(declared.permissions)
         return declared
@@ -104,6 +110,22 @@ class _Resolver:
             secret = UNSET
         client_id = secrets.token_hex(16) if declared.client_id is UNSET and current is None else declared.client_id
         return replace(declared, client_id=client_id, secret=secret)
+
+    async def _registry(self, declared: Registry) -> Registry:
+        """The domain may be a host's: then the nearest parent is meant that signs for it."""
+        domain, rights = declared.domain, cast(Any, declared.rights)
+        if isinstance(domain, str):
+            candidates = [await find(self._db, Domain, name, self._now) for name in names_of_interest(domain)]
+            found = [one for one in candidates if one is not None and (one.name == domain or one.jwt_subdomains)]
+            if not found:
+                raise NotFound(f"there is no domain {domain}, and none above it whose key signs for it")
+            domain = found[0].name
+        if isinstance(rights, RightsAdjustment) and rights.right.holder_kind == "user":
+            holder = await self._identifier(rights.right.holder)
+            rights = replace(rights, right=replace(rights.right, holder=holder))
+        elif isinstance(rights, RightsAdjustment) and rights.right.holder_kind == "group":
+            await get(self._db, Group, rights.right.holder, self._now)
+        return replace(declared, domain=domain, rights=rights)
 
     async def _identifier(self, user: Any) -> Any:
         return (await get(self._db, Account, user, self._now)).identifier if isinstance(user, str) else user

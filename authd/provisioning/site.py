@@ -18,6 +18,7 @@ from authd.provisioning.domains import domain_options
 from authd.provisioning.groups import group_options, permission_options
 from authd.provisioning.mailing_lists import mailing_list_options
 from authd.provisioning.plan import Change, Mode
+from authd.provisioning.registries import registry_options
 from authd.provisioning.service_users import service_user_options
 from authd.provisioning.state import UNSET, State
 
@@ -50,6 +51,7 @@ NOUNS: Mapping[str, Noun] = {
     "alias": Noun(alias_options, {"blacklisted": "blocked"}),
     "serviceuser": Noun(service_user_options),
     "oauth2": Noun(client_options),
+    "dockerauth": Noun(registry_options, {"service": "client_id"}),
 }
 NOUN_SYNONYMS = {"emailalias": "alias", "permission": "permissions"}
 SECRETS = ("password", "client_secret")

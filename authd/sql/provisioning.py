@@ -14,6 +14,7 @@ from authd.provisioning.domains import Domain, Key
 from authd.provisioning.effects import Statement
 from authd.provisioning.groups import Group, Permission
 from authd.provisioning.mailing_lists import MailingList
+from authd.provisioning.registries import Registry, RegistryRight, Repository
 from authd.provisioning.service_users import ServiceUser
 from authd.sql.database import Executor
 from authd.sql.queries import load
@@ -184,6 +185,27 @@ async def client_by_id(db: Executor, client_id: str) -> str | None:
 async def client_hashes(db: Executor, client_id: str, now: datetime) -> list[str]:
     """The hashes of the client's secrets that have not expired."""
     return await _names(db, "client_secrets", {"client": client_id, "now": now})
+
+
+async def registries(db: Executor, service: str | None = None, *, by_service_only: bool = True) -> list[Registry]:
+    """Every registry, or the one of that service (or else, unless `by_service_only`, of that name)."""
+    rows = await db.fetch_all(_QUERIES["registries"], {"registry": service, "by_service_only": by_service_only})
+    return [Registry(
+        service=row[0], name=row[1], domain=row[2], token_header=row[3], anonymous_pull=row[4], anonymous_push=row[5],
+        rights=frozenset(_registry_rights(row[6])), repositories=tuple(row[7]), created_at=row[8]) for row in rows]
+
+
+async def repositories(db: Executor, name: str | None = None) -> list[Repository]:
+    """Every repository that has a row, or that one (SERVICE:REPOSITORY)."""
+    rows = await db.fetch_all(_QUERIES["repositories"], {"repository": name})
+    return [Repository(
+        name=f"{row[0]}:{row[1]}", created_at=row[2], rights=[right.as_json() for right in _registry_rights(row[3])])
+        for row in rows]
+
+
+def _registry_rights(rows: Sequence[Any]) -> list[RegistryRight]:
+    return [RegistryRight("user" if user else "group" if group else "anonymous", user or group or "", pattern,
+                          frozenset(actions)) for user, group, pattern, actions in rows]
 
 
 async def names_of_login(db: Executor, name: str) -> list[tuple[str, str]]:

@@ -378,5 +378,72 @@ SELECT 'user', identifier FROM account WHERE is_admin AND lower(identifier) = lo
 UNION ALL
 SELECT 'serviceuser', username FROM service_user WHERE lower(username) = lower(%(name)s);
 
+-- name: registries
+SELECT r.service, r.name, d.name, r.token_header, r.anonymous_pull, r.anonymous_push,
+       coalesce((SELECT jsonb_agg(jsonb_build_array(a.identifier, g.name, h.pattern, h.actions))
+                 FROM docker_right h
+                 LEFT JOIN account a ON a.uuid = h.account_uuid
+                 LEFT JOIN account_group g ON g.id = h.group_id
+                 WHERE h.registry_id = r.id), '[]'),
+       ARRAY (SELECT o.name FROM docker_repository o WHERE o.registry_id = r.id ORDER BY o.name), r.created_at
+FROM docker_registry r JOIN domain d ON d.id = r.domain_id
+WHERE %(registry)s::text IS NULL OR r.service = %(registry)s OR (r.name = %(registry)s AND NOT %(by_service_only)s::boolean)
+ORDER BY r.service IS DISTINCT FROM %(registry)s, r.service;
+
+-- name: insert_registry
+INSERT INTO docker_registry (service, name, domain_id, token_header, anonymous_pull, anonymous_push, created_at)
+SELECT %(service)s, %(name)s, d.id, %(token_header)s, %(anonymous_pull)s, %(anonymous_push)s, %(now)s
+FROM domain d
+WHERE d.name = %(domain)s;
+
+-- name: update_registry
+UPDATE docker_registry
+SET service = %(service)s, name = %(name)s, domain_id = d.id, token_header = %(token_header)s,
+    anonymous_pull = %(anonymous_pull)s, anonymous_push = %(anonymous_push)s
+FROM domain d
+WHERE d.name = %(domain)s AND service = %(current)s;
+
+-- name: delete_registry
+DELETE FROM docker_registry WHERE service = %(service)s;
+
+-- name: add_registry_right
+INSERT INTO docker_right (registry_id, pattern, account_uuid, group_id, actions)
+SELECT r.id, %(pattern)s, (SELECT uuid FROM account WHERE identifier = %(user)s),
+       (SELECT id FROM account_group WHERE name = %(group)s), %(actions)s::text[]
+FROM docker_registry r
+WHERE r.service = %(service)s;
+
+-- name: remove_registry_right
+DELETE FROM docker_right h
+USING docker_registry r
+WHERE h.registry_id = r.id AND r.service = %(service)s AND h.pattern IS NOT DISTINCT FROM %(pattern)s::text
+  AND h.account_uuid IS NOT DISTINCT FROM (SELECT uuid FROM account WHERE identifier = %(user)s)
+  AND h.group_id IS NOT DISTINCT FROM (SELECT id FROM account_group WHERE name = %(group)s);
+
+-- name: repositories
+SELECT r.service, o.name, o.created_at,
+       coalesce((SELECT jsonb_agg(jsonb_build_array(a.identifier, g.name, h.pattern, h.actions) ORDER BY h.id)
+                 FROM docker_right h
+                 LEFT JOIN account a ON a.uuid = h.account_uuid
+                 LEFT JOIN account_group g ON g.id = h.group_id
+                 WHERE h.registry_id = r.id AND h.pattern = o.name), '[]')
+FROM docker_repository o JOIN docker_registry r ON r.id = o.registry_id
+WHERE %(repository)s::text IS NULL OR r.service || ':' || o.name = %(repository)s
+ORDER BY r.service, o.name;
+
+-- name: insert_repository
+INSERT INTO docker_repository (registry_id, name, created_at)
+SELECT id, %(repository)s, %(now)s FROM docker_registry WHERE service = %(service)s;
+
+-- name: delete_repository
+DELETE FROM docker_repository o
+USING docker_registry r
+WHERE o.registry_id = r.id AND r.service = %(service)s AND o.name = %(repository)s;
+
+-- name: remove_repository_rights
+DELETE FROM docker_right h
+USING docker_registry r
+WHERE h.registry_id = r.id AND r.service = %(service)s AND h.pattern = %(repository)s;
+
 -- name: check_constraints
 SET CONSTRAINTS ALL IMMEDIATE;

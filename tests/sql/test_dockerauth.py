@@ -1,0 +1,135 @@
+"""`authctl dockerauth` as a script meets it."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.sql.authctl import Authctl
+
+SITE = """
+[[domain]]
+name = "d.example"
+create_key = ["jwt"]
+jwt_allow_subdomain_signing = true
+[[user]]
+identifier = "alice"
+[[user]]
+identifier = "bob"
+[[alias]]
+address = "alice@d.example"
+user = "alice"
+[[group]]
+name = "staff"
+[[dockerauth]]
+client_id = "registry.d.example"
+name = "Registry"
+domain = "d.example"
+"""
+SERVICE = "registry.d.example"
+CHANGED_AND_UNCHANGED = ("changed", "unchanged")
+
+
+@pytest.fixture
+def authctl(database_url: str, tmp_path: Path) -> Authctl:
+    ctl = Authctl(database_url, tmp_path)
+    ctl.said("apply", "-f", "-", stdin=SITE)
+    return ctl
+
+
+def rights(authctl: Authctl, service: str = SERVICE) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = authctl.json("dockerauth", "registry", "show", "--client-id", service)["rights"]
+    return found
+
+
+def test_a_registry(authctl: Authctl) -> None:
+    words = ["--client-id", "r.d.example:5000", "--name", "R", "--domain", "d.example", "--allow-unauthenticated-pull"]
+    assert authctl.twice("dockerauth", "registry", "create", *words) == ("created", "unchanged")
+    assert authctl.json("dockerauth", "registry", "add", *words)["outcome"] == "unchanged"
+    assert authctl.code("dockerauth", "registry", "create", *words, "--allow-unauthenticated-push") == 3
+    assert authctl.code("dockerauth", "registry", "create", "--client-id", "x", "--name", "X", "--domain", "no.example") == 1
+    assert authctl.code("dockerauth", "registry", "create", "--client-id", "x", "--name", "R", "--domain", "d.example") == 3
+    assert authctl.code("dockerauth", "registry", "create", "--client-id", "x", "--name", "X") == 2
+    assert authctl.code("domain", "remove", "d.example", "-y") == 3
+    assert [item["service"] for item in authctl.json("dockerauth", "registry", "list")] == ["r.d.example:5000", SERVICE]
+    edit = ["dockerauth", "registry", "edit", "--client-id", "r.d.example:5000"]
+    assert authctl.twice(*edit, "--token-header", "libtrust-kid", "--no-allow-unauthenticated-pull") == CHANGED_AND_UNCHANGED
+    assert authctl.code(*edit, "--token-header", "other") == 2
+    assert authctl.twice("dockerauth", "registry", "remove", "--name", "R", "-y") == ("removed", "unchanged")
+    assert authctl.code("dockerauth", "registry", "show", "--client-id", "r.d.example:5000") == 1
+    assert authctl.code("dockerauth", "registry", "show") == 2
+
+
+def test_a_domain_that_lends_its_key(authctl: Authctl) -> None:
+    words = ["--client-id", "x", "--name", "X", "--domain", "registry.d.example", "--domain-exact-match"]
+    assert authctl.twice("dockerauth", "registry", "create", *words) == ("created", "unchanged")
+    assert authctl.json("dockerauth", "registry", "show", "--name", "X")["domain"] == "d.example"
+
+
+def test_what_show_tells(authctl: Authctl) -> None:
+    shown = authctl.json("dockerauth", "registry", "show", "--client-id", SERVICE)
+    assert (shown["name"], shown["service"], shown["issuer"]) == ("Registry", SERVICE, "localhost")
+    assert shown["realm"] == "http://localhost:8080/docker/token/"
+    assert shown["certificate"].startswith("-----BEGIN CERTIFICATE-----\n")
+    text = authctl.said("dockerauth", "registry", "show", "--client-id", SERVICE)
+    assert "auth:\n  token:\n    realm: http://localhost:8080/docker/token/\n" in text
+    assert shown["certificate"] in text
+
+
+@pytest.mark.parametrize(("words", "expected"), [
+    (f"--user alice@d.example --pull {SERVICE}", {"user": "alice", "pattern": None, "actions": ["pull"]}),
+    (f"--group staff --pull --push {SERVICE}:team/*", {"group": "staff", "pattern": "team/*", "actions": ["pull", "push"]}),
+    (f"--anonymous --pull {SERVICE}:public/app", {"anonymous": True, "pattern": "public/app", "actions": ["pull"]}),
+])
+def test_rights(authctl: Authctl, words: str, expected: dict[str, object]) -> None:
+    assert authctl.twice("dockerauth", "allow", *words.split()) == CHANGED_AND_UNCHANGED
+    assert rights(authctl) == [expected]
+    assert authctl.twice("dockerauth", "deny", *words.split()) == CHANGED_AND_UNCHANGED
+    assert rights(authctl) == []
+
+
+def test_rights_add_up(authctl: Authctl) -> None:
+    for action in ("--pull", "--push", "--delete"):
+        authctl.said("dockerauth", "allow", "--user", "bob", action, SERVICE)
+    authctl.said("dockerauth", "deny", "--user", "bob", "--push", SERVICE)
+    assert rights(authctl) == [{"user": "bob", "pattern": None, "actions": ["delete", "pull"]}]
+    assert authctl.twice("dockerauth", "deny", "--user", "bob", SERVICE) == CHANGED_AND_UNCHANGED
+
+
+def test_anybody_on_the_whole_registry(authctl: Authctl) -> None:
+    assert authctl.twice("dockerauth", "allow", "--anonymous", "--pull", SERVICE) == CHANGED_AND_UNCHANGED
+    shown = authctl.json("dockerauth", "registry", "show", "--client-id", SERVICE)
+    assert (shown["anonymous_pull"], shown["anonymous_push"], shown["rights"]) == (True, False, [])
+    assert authctl.twice("dockerauth", "deny", "--anonymous", SERVICE) == CHANGED_AND_UNCHANGED
+
+
+@pytest.mark.parametrize(("words", "code"), [
+    (f"allow --user nobody --pull {SERVICE}", 1), (f"allow --group nobody --pull {SERVICE}", 1),
+    ("allow --user bob --pull other.example", 1), (f"allow --user bob {SERVICE}", 2), (f"allow --pull {SERVICE}", 2),
+    (f"allow --user bob --group staff --pull {SERVICE}", 2), (f"allow --user bob --pull {SERVICE}:Team/*", 2),
+    (f"allow --anonymous --delete {SERVICE}", 2), (f"allow --user bob --pull {SERVICE}:", 2),
+])
+def test_rights_that_cannot_be(authctl: Authctl, words: str, code: int) -> None:
+    assert authctl.code("dockerauth", *words.split()) == code
+
+
+def test_a_service_with_a_port(authctl: Authctl) -> None:
+    for service in (f"{SERVICE}:5000", "host"):
+        authctl.said("dockerauth", "registry", "create", "--client-id", service, "--name", service, "--domain", "d.example")
+    authctl.said("dockerauth", "allow", "--user", "bob", "--pull", f"{SERVICE}:5000:app")
+    authctl.said("dockerauth", "allow", "--user", "bob", "--pull", f"{SERVICE}:app")
+    for service in (SERVICE, f"{SERVICE}:5000"):
+        assert rights(authctl, service) == [{"user": "bob", "pattern": "app", "actions": ["pull"]}]
+
+
+def test_a_repository(authctl: Authctl) -> None:
+    name = f"{SERVICE}:team/app"
+    assert authctl.twice("dockerauth", "repo", "create", name) == ("created", "unchanged")
+    authctl.said("dockerauth", "allow", "--user", "bob", "--push", name)
+    assert [item["name"] for item in authctl.json("dockerauth", "repo", "list")] == [name]
+    assert authctl.json("dockerauth", "repo", "show", name)["rights"] == [
+        {"user": "bob", "pattern": "team/app", "actions": ["push"]}]
+    assert authctl.json("dockerauth", "registry", "show", "--client-id", SERVICE)["repositories"] == ["team/app"]
+    assert authctl.twice("dockerauth", "repo", "remove", name) == ("removed", "unchanged")
+    assert rights(authctl) == []
+    assert authctl.code("dockerauth", "repo", "create", f"{SERVICE}:Team") == 2
+    assert authctl.code("dockerauth", "repo", "create", "other.example:app") == 1

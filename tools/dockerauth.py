@@ -1,0 +1,266 @@
+#!/usr/bin/env python3
+"""authctl dockerauth: Docker registries, their repositories, and who may pull, push and delete."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from authd.commandline import Noun, Run, changes, confirmed, noun, now, shows, yes_option
+from authd.errors import InvalidInput, NotFound
+from authd.provisioning.plan import Change, Mode
+from authd.provisioning.registries import (
+    HolderKind,
+    Registry,
+    Repository,
+    registry_options,
+    repository_options,
+    rights_options,
+    split_target,
+)
+
+if TYPE_CHECKING:
+    from authd.config import Settings
+    from authd.sql.database import Database
+
+REGISTRY_COLUMNS = ("service", "name", "domain", "anonymous_pull", "anonymous_push")
+REPOSITORY_COLUMNS = ("name", "rights")
+BUNDLE = "/etc/docker/registry/authd.pem"
+
+
+class RegistryVerbs(Noun):
+    """The verbs of registries."""
+
+    synonyms: Mapping[str, str] = MappingProxyType({"add": "create"})
+
+
+@noun()
+def dockerauth() -> None:
+    """Docker registries: registry, repo, allow, deny."""
+
+
+@dockerauth.group(cls=RegistryVerbs)
+def registry() -> None:
+    """Registries that believe tokens of authd: create, list, show, edit, remove."""
+
+
+@dockerauth.group(cls=Noun)
+def repo() -> None:
+    """Repositories that are registered by name: create, list, show, remove. Rights need no such entry."""
+
+
+def _options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What create and edit have in common."""
+    for option in reversed((
+        click.option("--domain", metavar="DOMAIN", help="The domain whose key signs the tokens."),
+        click.option("--domain-exact-match", is_flag=True, hidden=True, expose_value=False),
+        click.option("--token-header", metavar="H", help="x5c (default), rfc7638-kid or libtrust-kid."),
+        click.option("--allow-unauthenticated-pull/--no-allow-unauthenticated-pull", default=None,
+                     help="Whether anybody may pull everything."),
+        click.option("--allow-unauthenticated-push/--no-allow-unauthenticated-push", default=None,
+                     help="Whether anybody may push everything."),
+    )):
+        function = option(function)
+    return function
+
+
+def _selection(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Which registry is meant."""
+    return click.option("--client-id", metavar="SERVICE")(click.option("--name", metavar="NAME")(function))
+
+
+def _selected(client_id: str | None, name: str | None) -> str:
+    if client_id is not None and name is None:
+        return client_id
+    if name is not None and client_id is None:
+        return name
+    raise InvalidInput("", "say --client-id SERVICE or --name NAME")
+
+
+@registry.command("create")
+@click.option("--client-id", metavar="SERVICE", required=True, help="What the registry calls itself (auth.token.service).")
+@click.option("--name", metavar="NAME", required=True)
+@_options
+@changes
+def create_registry(run: Run, **options: Any) -> None:
+    """Make a registry. Its configuration: authctl dockerauth registry show."""
+    run.apply(Change(registry_options(**options), Mode.CREATE))
+
+
+@registry.command("list")
+@click.argument("text", required=False, default="")
+@shows
+def list_registries(run: Run, text: str) -> None:
+    """List the registries."""
+    from authd.sql import provisioning as sql
+
+    found = [item for item in run.query(sql.registries) if text.lower() in f"{item.name}\n{item.service}".lower()]
+    run.print_list([item.as_json() for item in found], REGISTRY_COLUMNS)
+
+
+@registry.command("show")
+@_selection
+@shows
+def show_registry(run: Run, client_id: str | None, name: str | None) -> None:
+    """Tell everything about a registry, with its configuration and the certificate for its rootcertbundle."""
+    from authd.docker.tokens import issuer_of, realm_of
+    from authd.provisioning.lookup import get
+
+    settings = run.settings()
+    wanted = _selected(client_id, name)
+    found = run.query(lambda db: get(db, Registry, wanted, now()), settings)
+    certificate = run.query(lambda db: _certificate(db, settings, found.service), settings)
+    issuer, realm = issuer_of(settings.http.public_url), realm_of(settings.http.public_url)
+    known = {**found.as_json(), "issuer": issuer, "realm": realm}
+    configuration = (f"auth:\n  token:\n    realm: {realm}\n    service: {found.service}\n    issuer: {issuer}\n"
+                     f"    rootcertbundle: {BUNDLE}\n")
+    if run.form == "json":
+        run.print_object({**known, "configuration": configuration, "certificate": certificate})
+        return
+    run.print_object(known)
+    click.echo(f"\n# For the registry's config.yml:\n{configuration}\n# {BUNDLE}:")
+    click.echo(certificate if certificate is not None else
+               f"# (none: {found.domain} has no key; say: authctl domain edit {found.domain} --create-key jwt)")
+
+
+async def _certificate(db: "Database", settings: "Settings", service: str) -> str | None:
+    """As PEM; made now where it was not yet. None where the domain has no key."""
+    from authd.docker.registry_keys import RegistryKeys
+    from authd.keys.certificate import pem_lines
+    from authd.keys.cipher import load_cipher
+    from authd.keys.store import KeyStore
+    from authd.sql import docker as sql
+
+    found = await sql.registry(db, service)
+    if found is None:
+        raise NotFound(f"there is no registry {service}")
+    keys = RegistryKeys(db, KeyStore(db, load_cipher(settings.secrets.key_file), now), now)
+    try:
+        signer = await keys.signer(found)
+    except NotFound:
+        return None
+    return "\n".join(pem_lines(signer.certificate, "CERTIFICATE")) + "\n"
+
+
+@registry.command("edit")
+@_selection
+@_options
+@click.option("--set-name", metavar="NAME")
+@click.option("--set-client-id", metavar="SERVICE")
+@changes
+def edit_registry(run: Run, client_id: str | None, name: str | None, set_name: str | None, set_client_id: str | None,
+                  **options: Any) -> None:
+    """Change a registry."""
+    declared = registry_options(client_id=set_client_id, name=set_name, **options)
+    run.apply(Change(declared, Mode.EDIT, _selected(client_id, name)))
+
+
+@registry.command("remove")
+@_selection
+@yes_option
+@changes
+def remove_registry(run: Run, client_id: str | None, name: str | None, yes: bool) -> None:
+    """Remove a registry with all rights on it; its images stay."""
+    wanted = _selected(client_id, name)
+    confirmed(run, yes, f"Remove {wanted}?", required=False)
+    run.apply(Change(Registry(), Mode.REMOVE, wanted))
+
+
+@repo.command("create")
+@click.argument("repository", metavar="SERVICE:REPO")
+@changes
+def create_repository(run: Run, repository: str) -> None:
+    """Register a repository, so that nobody owns it by pushing first."""
+    service, name = _target(run, repository)
+    run.apply(Change(repository_options(service=service, repository=name), Mode.CREATE))
+
+
+@repo.command("list")
+@click.argument("text", required=False, default="")
+@shows
+def list_repositories(run: Run, text: str) -> None:
+    """List the repositories that are registered by name."""
+    from authd.sql import provisioning as sql
+
+    found = [item.as_json() for item in run.query(sql.repositories) if text in item.name]
+    run.print_list(found, REPOSITORY_COLUMNS)
+
+
+@repo.command("show")
+@click.argument("repository", metavar="SERVICE:REPO")
+@shows
+def show_repository(run: Run, repository: str) -> None:
+    """Tell everything about a repository."""
+    from authd.provisioning.lookup import get
+
+    run.print_object(run.query(lambda db: get(db, Repository, repository, now())).as_json())
+
+
+@repo.command("remove")
+@click.argument("repository", metavar="SERVICE:REPO")
+@yes_option
+@changes
+def remove_repository(run: Run, repository: str, yes: bool) -> None:
+    """Forget a repository and the rights on it alone; its images stay."""
+    confirmed(run, yes, f"Remove {repository}?", required=False)
+    run.apply(Change(Repository(), Mode.REMOVE, repository))
+
+
+def _right_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What allow and deny have in common."""
+    for option in reversed((
+        click.argument("target", metavar="SERVICE[:REPO-PATTERN]"),
+        click.option("--user", metavar="USER", help="An account: alias, identifier or uuid."),
+        click.option("--group", metavar="GROUP"),
+        click.option("--anonymous", is_flag=True, help="Anybody."),
+        click.option("--pull", is_flag=True), click.option("--push", is_flag=True), click.option("--delete", is_flag=True),
+    )):
+        function = option(function)
+    return function
+
+
+@dockerauth.command()
+@_right_options
+@changes
+def allow(run: Run, **options: Any) -> None:
+    """Give rights on a registry, or on the repositories of a name or pattern (* is anything, team/* all below team/)."""
+    _change_rights(run, deny=False, **options)
+
+
+@dockerauth.command()
+@_right_options
+@changes
+def deny(run: Run, **options: Any) -> None:
+    """Take rights away that were given with the same holder and pattern; without --pull, --push, --delete all of them."""
+    _change_rights(run, deny=True, **options)
+
+
+def _change_rights(run: Run, *, deny: bool, target: str, user: str | None, group: str | None, anonymous: bool,
+                   **actions: bool) -> None:
+    holders: list[tuple[HolderKind, str]] = []
+    if user is not None:
+        holders.append(("user", user))
+    if group is not None:
+        holders.append(("group", group))
+    if anonymous:
+        holders.append(("anonymous", ""))
+    if len(holders) != 1:
+        raise InvalidInput("", "say who: --user USER, --group GROUP or --anonymous")
+    named = frozenset(name for name, wanted in actions.items() if wanted)
+    if deny and not named:
+        named = frozenset(actions)
+    service, pattern = _target(run, target)
+    [(kind, holder)] = holders
+    run.apply(Change(
+        rights_options(holder_kind=kind, holder=holder, pattern=pattern, actions=named, deny=deny), Mode.EDIT, service))
+
+
+def _target(run: Run, text: str) -> tuple[str, str | None]:
+    from authd.sql import provisioning as sql
+
+    return split_target(text, [item.service for item in run.query(sql.registries)])
+
+
+if __name__ == "__main__":
+    dockerauth()

@@ -9,7 +9,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
 
@@ -20,6 +20,20 @@ class Authority:
     ca_file: Path
     certificate: Path
     key: Path
+    ca_key: Path
+
+    def client_files(self, name: str) -> tuple[Path, Path]:
+        """A certificate for the common name `name`, and its key."""
+        ca = x509.load_pem_x509_certificate(self.ca_file.read_bytes())
+        ca_key = load_pem_private_key(self.ca_key.read_bytes(), None)
+        assert isinstance(ca_key, ec.EllipticCurvePrivateKey)
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        certificate, key_file = self.ca_file.with_name(f"{name}.pem"), self.ca_file.with_name(f"{name}.key")
+        certificate.write_bytes(_certificate(subject, ca.subject, key, datetime.now(UTC)).sign(ca_key, SHA256())
+                                .public_bytes(Encoding.PEM))
+        _write_key(key_file, key)
+        return certificate, key_file
 
     def server_context(self) -> ssl.SSLContext:
         """For the server's side of a connection."""
@@ -42,11 +56,17 @@ def make_authority(folder: Path) -> Authority:
     server = _certificate(server_name, ca_name, server_key, now).add_extension(
         x509.SubjectAlternativeName(names), critical=False).add_extension(
         x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False).sign(ca_key, SHA256())
-    files = Authority(folder / "ca.pem", folder / "server.pem", folder / "server.key")
+    files = Authority(folder / "ca.pem", folder / "server.pem", folder / "server.key", folder / "ca.key")
     files.ca_file.write_bytes(ca.public_bytes(Encoding.PEM))
     files.certificate.write_bytes(server.public_bytes(Encoding.PEM))
-    files.key.write_bytes(server_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    _write_key(files.key, server_key)
+    _write_key(files.ca_key, ca_key)
     return files
+
+
+def _write_key(file: Path, key: ec.EllipticCurvePrivateKey) -> None:
+    file.touch(0o600)
+    file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
 def _certificate(

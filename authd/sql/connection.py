@@ -23,6 +23,7 @@ from authd.sql.prepared import Prepared
 
 _CLIENT_MARGIN = 5.0  # seconds that the client waits beyond the server's own statement_timeout
 _REFUSAL = re.compile(r"authentication failed|role .* does not exist|not permitted to log in|permission denied to set role")
+_ENCRYPTION = re.compile(r"\bSSL\b|encryption")  # the server wants it otherwise
 _LOST_CLASSES = ("08", "53", "57", "58")  # connection, resources, operator intervention, system error
 
 psycopg2.extras.register_uuid()
@@ -71,21 +72,20 @@ class Connection:
         """
         failure: Exception = OSError("there is no host to connect to")
         try:
-            parameters = _parameters(credentials, options)
-            async for candidate in candidates(parameters):
+            async for candidate in candidates(_parameters(credentials, options)):
                 if isinstance(candidate, OSError):
                     failure = candidate
                     continue
-                try:
-                    connection = await aiopg.connect(
-                        timeout=options.connect_timeout, enable_hstore=False, enable_uuid=False, enable_json=False, **candidate)
-                except (psycopg2.OperationalError, OSError, TimeoutError) as error:
-                    failure = error
-                    if _REFUSAL.search(str(error)):
-                        raise CredentialsRefused(f"PostgreSQL refuses our credentials: {_first_line(error)}") from error
-                else:
-                    return cls(connection, options.statement_timeout + _CLIENT_MARGIN)
-        except psycopg2.Error as error:
+                for parameters in candidate:
+                    try:
+                        return cls(await _connect(parameters, options), options.statement_timeout + _CLIENT_MARGIN)
+                    except (psycopg2.OperationalError, OSError, TimeoutError) as error:
+                        failure = error
+                        if _REFUSAL.search(str(error)):
+                            raise CredentialsRefused(f"PostgreSQL refuses our credentials: {_first_line(error)}") from error
+                        if not _ENCRYPTION.search(str(error)):
+                            break
+        except (psycopg2.Error, OSError) as error:
             failure = error
         raise DatabaseUnavailable(f"cannot connect to PostgreSQL: {_first_line(failure)}") from failure
 
@@ -137,6 +137,11 @@ class Connection:
             raise DatabaseUnavailable(f"the listening connection ended: {_first_line(error)}") from error
 
 
+async def _connect(parameters: Mapping[str, Any], options: SessionOptions) -> Any:
+    return await aiopg.connect(
+        timeout=options.connect_timeout, enable_hstore=False, enable_uuid=False, enable_json=False, **parameters)
+
+
 def _parameters(credentials: Credentials, options: SessionOptions) -> dict[str, Any]:
     """libpq's parameters: the URL's own, overridden by the credentials, and the options appended to the URL's."""
     parameters: dict[str, Any] = {**credentials.defaults, **psycopg2.extensions.parse_dsn(credentials.url)}
@@ -152,6 +157,7 @@ def _parameters(credentials: Credentials, options: SessionOptions) -> dict[str, 
     ours = " ".join(f"-c {name}={value}" for name, value in wanted.items())
     parameters["options"] = f"{parameters.get('options', '')} {ours}".strip()
     parameters.setdefault("application_name", "authd")
+    parameters.setdefault("gssencmode", "disable")
     parameters.setdefault("connect_timeout", max(2, round(options.connect_timeout)))
     return parameters
 

@@ -2,22 +2,26 @@
 
 libpq could go through them by itself, but not on our event loop: it resolves names while everybody waits, takes another
 socket for the next address where aiopg goes on watching the first, and knows no time limit for an address that is silent.
-So each candidate has one address, and libpq checks only what it finds there (`target_session_attrs`, certificates).
+So each candidate has one address and one way of encryption, and libpq checks only what it finds there
+(`target_session_attrs`, certificates).
 """
 
 import asyncio
 import ipaddress
+import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 Parameters = dict[str, Any]
+_MODES = {"prefer": ("require", "disable"), "allow": ("disable", "require")}  # sslmode: what is tried one after the other
 
 
-async def candidates(parameters: Mapping[str, Any]) -> AsyncIterator[Parameters | OSError]:
+async def candidates(parameters: Mapping[str, Any]) -> AsyncIterator[tuple[Parameters, ...] | OSError]:
     """libpq's parameters for one address after the other; an OSError for each host whose name does not resolve.
 
+    More than one for an address are ways of encryption: the next is for where the server wants it otherwise.
     Raises OSError where the lists of hosts and ports do not match.
     """
     hosts = _hosts(parameters)
@@ -33,9 +37,17 @@ async def candidates(parameters: Mapping[str, Any]) -> AsyncIterator[Parameters 
                 yield OSError(f"{host['host']}: {error.strerror}")
                 continue
             for address in addresses:
-                yield {**chosen, "hostaddr": address}
+                yield _encrypted({**chosen, "hostaddr": address})
             if not addresses:
-                yield chosen
+                yield _encrypted(chosen)
+
+
+def _encrypted(parameters: Parameters) -> tuple[Parameters, ...]:
+    host = parameters.get("hostaddr") or parameters.get("host") or "/"
+    mode = parameters.get("sslmode") or os.environ.get("PGSSLMODE") or "prefer"
+    if mode not in _MODES or host.startswith(("/", "@")):
+        return (parameters,)
+    return tuple({**parameters, "sslmode": strict} for strict in _MODES[mode])
 
 
 def _hosts(parameters: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -22,11 +22,14 @@ _numbers = itertools.count()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="fail where a peer is not installed, instead of skipping")
+    parser.addoption("--long", action="store_true", help="also what takes minutes")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--all"):
         os.environ["AUTHD_TEST_ALL"] = "1"
+    if config.getoption("--long"):
+        os.environ["AUTHD_TEST_LONG"] = "1"
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,0 +1,242 @@
+"""A whole daemon whose credentials live for seconds, under HTTP and mail load: renewals, a sealed Vault, a revoked token
+and a restarted PostgreSQL, and not one failed request or lost message. Three minutes with --long, else a share of it.
+"""
+
+import asyncio
+import itertools
+import json
+import os
+import re
+import shutil
+import socket
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+import pytest
+from tornado.httpclient import AsyncHTTPClient
+from tornado.simple_httpclient import SimpleAsyncHTTPClient
+
+from authd.embedded import EmbeddedPostgres
+from authd.sql.migrate import migrate
+from tests.daemon import Daemon, free_port, running_daemon
+from tests.fixtures.oauth import SECRET, add_client
+from tests.openbao import PARENT, OpenBao, running_openbao
+from tests.smtp.support import Sink, connected, running_sink
+from tests.sql.authctl import Authctl
+from tests.support import open_database
+
+LONG = bool(os.environ.get("AUTHD_TEST_LONG"))
+SECONDS, LONGEST = (10, 20) if LONG else (4, 8)  # of the credentials' life
+RENEWING, SEALED, CALM = (180, 20, 10) if LONG else (12, 7, 3)  # seconds of each part
+HEALED_WITHIN = 5.0
+DOMAIN = "example.com"
+CREDENTIALS = {"client_id": "app", "client_secret": SECRET}
+
+
+@dataclass
+class Load:
+    """What clients got. While `down` is true, 503 and 451 are answers too."""
+
+    http_port: int
+    smtp_port: int
+    sink: Sink
+    down: bool = False
+    stopping: bool = False
+    answers: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+    last_refusal: float = 0.0
+    tokens: list[str] = field(default_factory=list)
+    accepted: list[bytes] = field(default_factory=list)
+    numbers: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    def saw(self, what: str, answer: str, fine: str, passing: str) -> bool:
+        """Whether the answer is fine; one that is neither that nor a passing one that is allowed now is a failure."""
+        self.answers[f"{what} {answer}"] += 1
+        if answer == fine:
+            return True
+        self.last_refusal = time.monotonic()
+        if not (self.down and answer == passing):
+            self.failures.append(f"{what} {answer}")
+        return False
+
+    async def browse(self, client: AsyncHTTPClient) -> None:
+        while not self.stopping:
+            form = CREDENTIALS | {"grant_type": "client_credentials"}
+            token = await self._ask(client, "token", f"{self._url}/o2/token/", form)
+            if token is not None:
+                self.tokens.append(json.loads(token)["access_token"])
+                await self._ask(client, "introspect", f"{self._url}/o2/introspect/", CREDENTIALS | {"token": self.tokens[-1]})
+            await self._ask(client, "key", f"{self._url}/getkey/?domain={DOMAIN}", None)
+            await asyncio.sleep(0.02)
+
+    async def _ask(self, client: AsyncHTTPClient, what: str, url: str, form: dict[str, str] | None) -> bytes | None:
+        answer = await client.fetch(url, method="GET" if form is None else "POST", body=form and urlencode(form),
+                                    headers={"X-Forwarded-Proto": "https"}, raise_error=False, request_timeout=30)
+        return answer.body if self.saw(what, str(answer.code), "200", "503") else None
+
+    async def mail(self) -> None:
+        while not self.stopping:
+            async with connected(("127.0.0.1", self.smtp_port)) as source:
+                for _ in range(20):
+                    number = b"number-%d@example.com" % next(self.numbers)
+                    content = b"From: ann@example.com\r\nMessage-Id: <%s>\r\n\r\nHello.\r\n" % number
+                    reply = await source.send(content)
+                    if self.saw("mail", reply[:3], "250", "451"):
+                        self.accepted.append(number)
+                    else:
+                        await source.command("RSET")
+                    await asyncio.sleep(0.02)
+
+    @property
+    def _url(self) -> str:
+        return f"http://localhost:{self.http_port}"
+
+    def lost(self) -> set[bytes]:
+        """The messages that were accepted and did not arrive signed."""
+        arrived = {match[1] for message in self.sink.delivered if b"DKIM-Signature:" in message.content
+                   if (match := re.search(rb"Message-Id: <(.+?)>", message.content))}
+        return set(self.accepted) - arrived
+
+
+@dataclass
+class Site:
+    """What runs."""
+
+    server: EmbeddedPostgres
+    bao: OpenBao
+    daemon: Daemon
+    load: Load
+
+    def ready(self) -> dict[str, str]:
+        """The components of /health/ready/."""
+        with urlopen(f"{self.daemon.base_url}/health/ready/") as answer:
+            found: dict[str, str] = json.load(answer)["components"]
+            return found
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    made = Path(tempfile.mkdtemp(prefix="authd-load-", dir="/tmp"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def server(folder: Path) -> Iterator[EmbeddedPostgres]:
+    """A cluster of our own, which may be stopped."""
+    made = EmbeddedPostgres(folder / "pg", settings=["fsync=off"])
+    made.start()
+    yield made
+    made.stop()
+
+
+async def provision(server: EmbeddedPostgres, folder: Path) -> None:
+    async with open_database(server.url()) as db:
+        await migrate(db)
+        await add_client(db, "app")
+    authctl = Authctl(server.url(), folder)
+    await asyncio.to_thread(authctl.said, "domain", "create", DOMAIN, "--create-key", "jwt", "--create-key", "dkim")
+
+
+@asynccontextmanager
+async def under_load(server: EmbeddedPostgres, folder: Path) -> AsyncIterator[Site]:
+    """Everything runs, and clients of all kinds, until the block ends; afterwards every promise is looked up."""
+    for name in ("bao", "authd"):
+        (folder / name).mkdir()
+    await provision(server, folder)
+    with running_openbao(folder / "bao") as bao:
+        bao.hand_out_roles(server, "authd", seconds=SECONDS, longest=LONGEST)
+        role = bao.approle()
+        environ = bao.environment(VAULT_ROLEID=role["role_id"], VAULT_SECRETID=role["secret_id"], DATABASE_PARENTROLE=PARENT)
+        smtp_port, http_port = _two_ports()
+        async with running_sink(Sink()) as sink:
+            text = ('[http]\ntrusted_proxies = ["127.0.0.1"]\n[signer]\n'
+                    f'mappings = [{{ in = "127.0.0.1:{smtp_port}", out = "127.0.0.1:{sink.port}" }}]\n')
+            url = server.url().replace("authd@", "")
+            with running_daemon(folder / "authd", url, text, port=http_port, environ=environ) as daemon:
+                site = Site(server, bao, daemon, Load(daemon.port, smtp_port, sink))
+                client: AsyncHTTPClient = SimpleAsyncHTTPClient(force_instance=True, max_clients=16)
+                work = [*(site.load.browse(client) for _ in range(6)), *(site.load.mail() for _ in range(2))]
+                running = asyncio.gather(*work)
+                try:
+                    yield site
+                    site.load.stopping = True
+                    await running
+                    await _promises_are_kept(site, client)
+                finally:
+                    running.cancel()
+                    client.close()
+                assert "Traceback" not in daemon.log
+                assert "failed" not in site.ready().values()
+                assert await asyncio.to_thread(daemon.stop) == 0
+
+
+def _two_ports() -> tuple[int, int]:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", free_port()))
+        return held.getsockname()[1], free_port()
+
+
+async def _promises_are_kept(site: Site, client: AsyncHTTPClient) -> None:
+    load = site.load
+    assert load.failures == []
+    assert load.lost() == set()
+    assert len(load.tokens) > 20
+    assert len(load.accepted) > 20
+    for token in load.tokens[::max(1, len(load.tokens) // 200)]:
+        answer = await client.fetch(f"{site.daemon.base_url}/o2/introspect/", method="POST",
+                                    body=urlencode(CREDENTIALS | {"token": token}))
+        assert json.loads(answer.body)["active"] is True
+
+
+async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float) -> None:
+    async with asyncio.timeout(seconds):
+        while not await holds():
+            await asyncio.sleep(0.1)
+
+
+async def test_renewals_throughout(server: EmbeddedPostgres, folder: Path) -> None:
+    async with under_load(server, folder) as site:
+        await asyncio.sleep(RENEWING)
+        assert site.daemon.log.count("vault: read credentials: done") >= 2
+        assert (await asyncio.to_thread(site.ready))["vault"] == "ok"
+
+
+async def test_vault_sealed_and_its_token_revoked(server: EmbeddedPostgres, folder: Path) -> None:
+    async with under_load(server, folder) as site:
+        async def is_well() -> bool:
+            return (await asyncio.to_thread(site.ready))["vault"] == "ok"
+
+        await asyncio.sleep(CALM)
+        site.bao.seal()
+        await asyncio.sleep(SEALED)
+        assert (await asyncio.to_thread(site.ready))["vault"] == "degraded"
+        site.bao.unseal()
+        await eventually(is_well, 40)
+        assert site.bao.revoke_tokens() >= 1
+        await asyncio.sleep(SECONDS)
+        await eventually(is_well, 40)
+        assert site.daemon.log.count("vault: log in: done") >= 2
+
+
+async def test_postgresql_restarted(server: EmbeddedPostgres, folder: Path) -> None:
+    async with under_load(server, folder) as site:
+        await asyncio.sleep(CALM)
+        site.load.down = True
+        await asyncio.to_thread(server.stop)
+        await asyncio.sleep(2)
+        await asyncio.to_thread(server.start)
+        started = time.monotonic()
+        await asyncio.sleep(HEALED_WITHIN)
+        site.load.down = False
+        assert site.load.last_refusal - started < HEALED_WITHIN
+        assert any(answer.endswith("503") for answer in site.load.answers)
+        await asyncio.sleep(CALM)

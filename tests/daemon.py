@@ -59,7 +59,9 @@ def running_daemon(folder: Path, database_url: str, text: str = "", *, port: int
     configuration that listens on a free port and signs nothing. Ends when the block does.
     """
     number = port or free_port()
-    listen = f'listen = "127.0.0.1:{number}"\npublic_url = "http://localhost:{number}"\n'
+    listen = f'listen = "127.0.0.1:{number}"\n'
+    if "public_url" not in text:
+        listen += f'public_url = "http://localhost:{number}"\n'
     text = text.replace("[http]\n", f"[http]\n{listen}", 1) if "[http]\n" in text else f"[http]\n{listen}\n{text}"
     if "[signer]" not in text:
         text += "\n[signer]\nenabled = false\n"

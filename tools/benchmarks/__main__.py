@@ -14,6 +14,7 @@ from .report import Measurement
 from .smtp_load import MailError
 from .workers import WorkerFailed
 
+_IDLE = 0.5  # load average up to which figures mean something
 _PEOPLE = 384  # who have not signed in yet, enough for every round of logins
 
 SUBJECTS: dict[str, Callable[[Host], Iterator[Measurement]]] = {
@@ -33,6 +34,8 @@ def main() -> int:
     options = _parser().parse_args()
     names = list(SUBJECTS) if "all" in options.subjects else [name for name in SUBJECTS if name in options.subjects]
     measurements: list[Measurement] = []
+    if (load := os.getloadavg()[0]) > _IDLE:
+        print(f"the machine is busy (load {load:.1f}): rates will be too low", file=sys.stderr)
     try:
         with benchmark_host(_PEOPLE) as host:
             for name in names:

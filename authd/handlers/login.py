@@ -8,7 +8,7 @@ from authd.handlers.forms import SignInForm, safe_next
 from authd.identity.facts import Account, LoginAttempt, Session
 
 HOME = "/"
-ADMIN_HOME = "/"
+ADMIN_HOME = "/admin/"
 PASSWORD = ("pwd",)  # RFC 8176
 
 

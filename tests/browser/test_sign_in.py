@@ -27,6 +27,8 @@ def test_a_user_signs_in_and_out(page: Page) -> None:
 def test_an_admin_signs_in(page: Page) -> None:
     page.goto("/action/login/")
     sign_in(page, "root")
+    expect_heading(page, "Administration")
+    page.get_by_role("link", name="Your account").click()
     expect_heading(page, "Rosa Root")
     expect(page.get_by_text("Administrator")).to_be_visible()
 

@@ -56,8 +56,18 @@ async def test_signing_in_and_out(browser: Browser, site: Site) -> None:
 
 async def test_an_admin_signs_in_with_the_identifier(browser: Browser, site: Site) -> None:
     await add_account(site.database, "root", admin=True)
-    assert (await browser.sign_in("root")).headers["Location"] == "/"
+    assert (await browser.sign_in("root")).headers["Location"] == "/admin/"
     assert "Administrator" in text(await browser.get("/"))
+    page = await browser.get("/admin/")
+    assert page.code == 200
+    assert "database" in text(page)
+
+
+async def test_administration_is_for_administrators(browser: Browser, site: Site) -> None:
+    await add_account(site.database, "alice", address="alice@example.com")
+    assert (await browser.get("/admin/")).headers["Location"] == "/action/login/?next=/admin/"
+    await browser.sign_in("alice@example.com")
+    assert (await browser.get("/admin/")).code == 403
 
 
 async def test_without_a_session_the_way_leads_through_the_sign_in_page(browser: Browser) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 Reader = Callable[[Any], Any]
+LONGEST_SOCKET = 107  # bytes of a Unix socket's path (unix(7))
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -25,6 +26,25 @@ class Endpoint:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Downstream:
+    """A mail server to deliver to, by SMTP or LMTP, on a port of `host` or on a Unix socket."""
+
+    host: str = ""
+    port: int = 0
+    socket: str = ""
+    lmtp: bool = False
+
+    @classmethod
+    def smtp(cls, endpoint: Endpoint) -> "Downstream":
+        """SMTP on an address and port."""
+        return cls(endpoint.host, endpoint.port)
+
+    def __str__(self) -> str:
+        where = self.socket or str(Endpoint(self.host, self.port))
+        return f"lmtp://{where}" if self.lmtp and not self.socket else where
 
 
 @dataclass(frozen=True)
@@ -145,6 +165,17 @@ def endpoint(value: Any) -> Endpoint:
     if match and 0 < int(match[3]) <= 65535:
         return Endpoint(match[1] or match[2], int(match[3]))
     raise ValueError("HOST:PORT, an IPv6 address in brackets, a port from 1 to 65535")
+
+
+def downstream(value: Any) -> Downstream:
+    """HOST:PORT (SMTP), lmtp://HOST:PORT, or the path of a Unix socket (LMTP)."""
+    if isinstance(value, str) and value.startswith("/") and len(value.encode()) <= LONGEST_SOCKET and value.isprintable():
+        return Downstream(socket=value, lmtp=True)
+    try:
+        found = endpoint(value.removeprefix("lmtp://") if isinstance(value, str) else value)
+    except ValueError:
+        raise ValueError("HOST:PORT, lmtp://HOST:PORT, or the absolute path of an LMTP socket") from None
+    return Downstream(found.host, found.port, lmtp=value.startswith("lmtp://"))
 
 
 def networks(value: Any) -> tuple[Network, ...]:

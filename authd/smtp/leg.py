@@ -54,9 +54,9 @@ class Leg:
         """Sends the message, but not its end: nothing is delivered yet."""
         await self._open_connection().content(content)
 
-    async def end_of_data(self) -> Reply:
-        """Ends the message. A 250 means that the downstream has it."""
-        return passed_on(await self._open_connection().end_of_data())
+    async def end_of_data(self) -> list[Reply]:
+        """Ends the message. Its verdicts, one for each recipient that was taken: 250 means that the downstream has it."""
+        return [passed_on(reply) for reply in await self._open_connection().end_of_data(len(self._recipients))]
 
     def give_up(self) -> None:
         """Ends the transaction, wherever it is, and lets go of the connection."""

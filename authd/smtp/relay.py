@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from authd.config.values import Endpoint
+from authd.config.values import Downstream
 from authd.smtp import replies
 from authd.smtp.deadline import Deadline
 from authd.smtp.grammar import MailParameters, Path, RecipientParameters
@@ -33,7 +33,7 @@ class Timeouts:
 class Relay:
     """One downstream and the connections to it that nobody uses. `offers_dsn`: its last EHLO offered DSN."""
 
-    def __init__(self, target: Endpoint, hostname: str, timeouts: Timeouts) -> None:
+    def __init__(self, target: Downstream, hostname: str, timeouts: Timeouts) -> None:
         self.target = target
         self.offers_dsn = False
         self._hostname = hostname
@@ -48,10 +48,17 @@ class Relay:
             connection.take()
             return connection
         loop = asyncio.get_running_loop()
+        target = self.target
+
+        def new_connection() -> Connection:
+            return Connection(self, RelaySession(self._hostname, lmtp=target.lmtp), self._timeouts, loop)
+
         try:
             async with asyncio.timeout(self._timeouts.connect):
-                _, connection = await loop.create_connection(lambda: Connection(
-                    self, RelaySession(self._hostname), self._timeouts, loop), self.target.host, self.target.port)
+                if target.socket:
+                    _, connection = await loop.create_unix_connection(new_connection, target.socket)
+                else:
+                    _, connection = await loop.create_connection(new_connection, target.host, target.port)
         except (OSError, TimeoutError) as error:
             raise DownstreamError(f"cannot connect to {self.target}: {error!r}", replies.DOWNSTREAM_UNREACHABLE) from error
         try:
@@ -104,11 +111,11 @@ class Connection(asyncio.Protocol):
         return self._session.extensions
 
     async def greet(self) -> None:
-        """Waits for the greeting and says EHLO, or HELO to who does not know it."""
+        """Waits for the greeting and says EHLO, or HELO to who does not know it; LHLO has nothing to fall back on."""
         reply = await self._reply(self._timeouts.reply)
         if reply.is_positive:
             reply = await self._command(self._session.ehlo())
-            if reply.code >= 500:
+            if reply.code >= 500 and not self._relay.target.lmtp:
                 reply = await self._command(self._session.helo())
         if not reply.is_positive:
             raise DownstreamError(f"the next server refuses its service: {reply}", replies.DOWNSTREAM_UNUSABLE)
@@ -141,13 +148,20 @@ class Connection(asyncio.Protocol):
                 size = 0
         self._last_piece = b"".join(pieces)
 
-    async def end_of_data(self) -> Reply:
-        """Ends the content: the server may deliver from here on. Its verdict on the message."""
+    async def end_of_data(self, recipients: int) -> list[Reply]:
+        """Ends the content: the server may deliver from here on. Its verdict for each of the recipients that it took."""
         early = self._session.next_reply()
         if early is not None:
-            return early
+            return [early] * recipients
+        verdicts = recipients if self._relay.target.lmtp else 1
         last_piece, self._last_piece = self._last_piece, b""
-        return await self._command(last_piece + self._session.end_of_data(), self._timeouts.data)
+        replies = [await self._command(last_piece + self._session.end_of_data(verdicts), self._timeouts.data)]
+        try:
+            while len(replies) < verdicts:
+                replies.append(await self._reply(self._timeouts.data))
+        except DownstreamError as error:  # who was answered 250 has the message
+            replies += [error.reply] * (verdicts - len(replies))
+        return replies if self._relay.target.lmtp else replies * recipients
 
     def has_had_enough(self, reply: Reply) -> bool:
         """Whether that reply is about this connection, so that a fresh one may get another."""

@@ -1,4 +1,4 @@
-"""The client's end of an SMTP session (RFC 5321, RFC 2920): commands into bytes, reply bytes into replies.
+"""The client's end of an SMTP or LMTP session (RFC 5321, RFC 2033, RFC 2920): commands into bytes, reply bytes into replies.
 
 A state machine without sockets and clocks. It says what EHLO allows, keeps to one command at a time unless PIPELINING was
 offered, and raises DownstreamError when the server breaks the protocol.
@@ -44,8 +44,9 @@ class _Expected(Enum):
 class RelaySession:
     """One session with a server. Each command returns the bytes to send; its reply comes out of `next_reply`, in order."""
 
-    def __init__(self, hostname: str) -> None:
+    def __init__(self, hostname: str, *, lmtp: bool = False) -> None:
         self._hostname = hostname
+        self._hello = "LHLO" if lmtp else "EHLO"
         self._expected = deque([_Expected.ANYTHING_ELSE])
         self._input = b""
         self._lines: list[bytes] = []
@@ -80,7 +81,7 @@ class RelaySession:
 
     def ehlo(self) -> bytes:
         """Greets, and learns the extensions."""
-        return self._send(f"EHLO {self._hostname}", _Expected.EHLO)
+        return self._send(f"{self._hello} {self._hostname}", _Expected.EHLO)
 
     def helo(self) -> bytes:
         """Greets a server that does not know EHLO."""
@@ -111,12 +112,12 @@ class RelaySession:
         """Asks for the go-ahead (354)."""
         return self._send("DATA", _Expected.DATA)
 
-    def end_of_data(self) -> bytes:
-        """Ends the content, which was sent with its dots encoded."""
+    def end_of_data(self, verdicts: int = 1) -> bytes:
+        """Ends the content, which was sent with its dots encoded. So many replies follow: in LMTP one for each recipient."""
         if not self._in_content:
             raise RuntimeError("there is no content to end")
         self._in_content = self.in_transaction = False
-        self._expected.append(_Expected.ANYTHING_ELSE)
+        self._expected.extend([_Expected.ANYTHING_ELSE] * verdicts)
         return END_OF_DATA
 
     def reset(self) -> bytes:

@@ -8,7 +8,7 @@ import ipaddress
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from authd.config.settings import SmtpSettings
@@ -60,8 +60,13 @@ class Pipeline(Protocol):
     def content(self, data: bytes) -> None:
         """Takes a piece of the message."""
 
-    async def end_of_data(self) -> Reply:
-        """Ends the transaction: a 250 means that the downstream has the message."""
+    async def end_of_data(self) -> Reply | Sequence[Reply]:
+        """Ends the transaction: a 250 means that the downstream has the message. To a client that speaks LMTP one reply for
+        each accepted recipient, or one for all of them.
+        """
+
+    async def answered(self, heard: bool) -> None:
+        """The reply to the end of data is on its way; not `heard`: the client left before it, and will come again."""
 
     def give_up(self) -> None:
         """Forgets the transaction, at once and wherever it is."""
@@ -218,15 +223,21 @@ class _Connection(asyncio.Protocol):
 
     async def _answer(self, question: Question) -> None:
         try:
-            reply = await self._decide(question)
+            answer = await self._decide(question)
         except Exception as error:
             self._pipeline.give_up()
-            reply = _reply_to_error(error)
-        self._session.answer(*[reply] * (self._session.answers_expected if isinstance(question, EndOfData) else 1))
-        if self._loop.time() - self._sent_at > _HELD_BACK:
+            answer = _reply_to_error(error)
+        if isinstance(question, EndOfData):
+            self._session.answer(*([answer] * self._session.answers_expected if isinstance(answer, Reply) else answer))
+            heard = self._transport is not None and not self._has_left()
             self._send()
+            await self._pipeline.answered(heard)
+        else:
+            self._session.answer(*([answer] if isinstance(answer, Reply) else answer))
+            if self._loop.time() - self._sent_at > _HELD_BACK:
+                self._send()
 
-    async def _decide(self, question: Question) -> Reply:
+    async def _decide(self, question: Question) -> Reply | Sequence[Reply]:
         match question:
             case Mail():
                 self._transaction_ends = self._loop.time() + self._listener.settings.transaction_timeout

@@ -16,7 +16,7 @@ from itertools import chain
 from typing import ParamSpec, Protocol, TypeVar
 
 from authd.config.settings import SmtpSettings
-from authd.config.values import Mapping
+from authd.config.values import Downstream, Mapping
 from authd.keys.facts import DkimKeys
 from authd.log import request_id
 from authd.smtp import dkim, message, replies, signing_policy
@@ -88,7 +88,7 @@ class SignerListener:
         self.new_id = new_id
         self.counts = Counts()
         self.hostname = settings.hostname or socket.gethostname()
-        self.relay = Relay(mapping.target, self.hostname,
+        self.relay = Relay(Downstream.smtp(mapping.target), self.hostname,
                            Timeouts(settings.connect_timeout, settings.reply_timeout, settings.data_timeout))
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="dkim")
         self._listener = Listener(mapping.listen, settings, self.hostname, lambda: SignerPipeline(self),
@@ -179,6 +179,9 @@ class SignerPipeline:
         self.give_up()
         return reply
 
+    async def answered(self, heard: bool) -> None:
+        """There is nothing to remember: what was answered is what the downstream said."""
+
     def give_up(self) -> None:
         """Forgets the transaction."""
         leg, self._leg = self._leg, None
@@ -196,7 +199,7 @@ class SignerPipeline:
         await leg.content(chain([added], self._spool.pieces()))
         self.is_committing = True
         try:
-            return await leg.end_of_data()
+            return (await leg.end_of_data())[0]
         finally:
             self.is_committing = False
 

@@ -45,7 +45,8 @@ def _parser() -> argparse.ArgumentParser:
                        ("check-config", "say what is configured, or everything that is wrong with it")):
         command = commands.add_parser(name, help=help)
         command.add_argument("--appconfig", type=Path, metavar="FOLDER",
-                             help="also read the variables in the folders authserver, dkimsigner and mailforwarder beneath it")
+                             help="also read the variables in its folders authserver, dkimsigner and mailforwarder "
+                                  "(default: $AUTHD_APPCONFIG)")
         command.add_argument("-c", "--config", type=Path, metavar="FILE",
                              help="default: $AUTHD_CONFIG, ./authd.conf, /etc/authd/authd.conf")
     commands.add_parser("version", help="print the version")
@@ -80,7 +81,7 @@ class Configuration:
 
     def read(self) -> tuple[Settings, list[str]]:
         """The settings as they are now, and what should be told of them. Raises ConfigError."""
-        environ, notices = appconfig.read(self.appconfig, os.environ) if self.appconfig else (dict(os.environ), [])
+        environ, notices = appconfig.environment(os.environ, self.appconfig)
         return config.load(self.file, environ), notices + config.notices(environ)
 
     def settings(self) -> Settings:

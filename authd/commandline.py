@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from authd import config
-from authd.config import Settings
+from authd.config import Settings, appconfig
 from authd.errors import AuthdError, ConfigError, Conflict, DataError, InvalidInput, NotFound, Unavailable
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ class Run:
 
     def settings(self) -> Settings:
         """The configuration that counts here. Raises ConfigError."""
-        return config.load(self.config_file or config.find(os.environ), os.environ)
+        return config.load(self.config_file or config.find(os.environ), appconfig.environment(os.environ)[0])
 
     def json_text(self, value: Any) -> str:
         """A JSON document as it is printed."""

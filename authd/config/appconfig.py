@@ -8,8 +8,15 @@ from pathlib import Path
 
 from authd.errors import ConfigError
 
+VARIABLE = "AUTHD_APPCONFIG"
 FOLDERS = ("authserver", "dkimsigner", "mailforwarder")
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
+
+
+def environment(environ: Mapping[str, str], folder: Path | None = None) -> tuple[Mapping[str, str], list[str]]:
+    """`read` for the folder that was named, here or in $AUTHD_APPCONFIG; without one, the environment as it is."""
+    named = folder or (Path(environ[VARIABLE]) if environ.get(VARIABLE) else None)
+    return read(named, environ) if named else (environ, [])
 
 
 def read(folder: Path, environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:

@@ -20,6 +20,7 @@ from authd.errors import DatabaseUnavailable, Unavailable
 from authd.sql.database import Credentials, Database, SessionOptions
 from authd.vault.client import VaultClient, VaultDenied, VaultUnavailable
 from authd.vault.keeper import Keeper
+from tests.daemon import running_daemon
 from tests.openbao import PARENT, OpenBao, running_openbao
 from tests.tls import make_authority
 
@@ -180,6 +181,16 @@ async def test_without_vault_and_connections_it_is_unavailable_in_bounded_time(b
                     break
                 except DatabaseUnavailable:
                     continue
+
+
+def test_a_daemon_whose_vault_is_not_there_waits_says_so_and_can_be_stopped(tmp_path: Path, database: str) -> None:
+    environ = {"VAULT_ADDR": "http://127.0.0.1:9", "VAULT_TOKEN": "secret-token", "VAULT_DATABASE_PATH": "database/creds/x"}
+    with running_daemon(tmp_path, database, environ=environ, ready=False) as daemon:
+        while "vault: cannot log in" not in daemon.log:
+            assert daemon.process.poll() is None, daemon.log
+        assert daemon.stop() == 0
+        assert "secret-token" not in daemon.log
+        assert "Traceback" not in daemon.log
 
 
 def test_nothing_of_vault_is_loaded_where_it_is_not_in_use() -> None:

@@ -11,8 +11,8 @@ import hvac
 import pytest
 import requests
 
+from tests.openbao import program
 from tests.sql.authctl import Authctl
-from tests.support import require_program
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def vault() -> Iterator[Any]:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
     server = subprocess.Popen(
-        [require_program("bao"), "server", "-dev", "-dev-root-token-id=root", f"-dev-listen-address={address}",
+        [program(), "server", "-dev", "-dev-root-token-id=root", f"-dev-listen-address={address}",
          "-dev-no-store-token"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         client = hvac.Client(url=f"http://{address}", token="root")
@@ -75,6 +75,7 @@ def test_nothing_is_made_that_cannot_be_published(authctl: Authctl, monkeypatch:
         4, "main oauth2 create: Vault cannot be reached: ConnectionError\n")
     monkeypatch.setenv("VAULT_CA", "/nonexistent.pem")
     assert authctl.code(*CREATE, "secret/app") == 2
+    monkeypatch.delenv("VAULT_CA")
     assert authctl.json("oauth2", "list") == []
 
 

@@ -110,6 +110,12 @@ def test_the_folders_of_three_daemons_become_one_environment(tmp_path: Path) -> 
     assert SECRET not in "".join(told)
 
 
+def test_the_folder_may_be_named_by_a_variable(tmp_path: Path) -> None:
+    write(tmp_path / "authserver", DATABASE_NAME="accounts")
+    assert appconfig.environment({"AUTHD_APPCONFIG": str(tmp_path)})[0]["DATABASE_NAME"] == "accounts"
+    assert appconfig.environment({"A": "b"}) == ({"A": "b"}, [])
+
+
 def test_folders_that_are_not_there_or_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="none of the folders"):
         appconfig.read(tmp_path, {})

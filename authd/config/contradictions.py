@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Set
 from pathlib import Path
 
 from authd.config.settings import Settings
+from authd.config.values import Endpoint, is_loopback
 
 Place = Callable[[str], str]  # the name of a setting, as section.name -> where its value was given
 
@@ -56,11 +57,30 @@ def _vault(settings: Settings, place: Place, broken: Set[str]) -> Iterator[str]:
         yield f"{place('vault.secret_id')}: the value (not shown) is not allowed alone; give vault.role_id too"
 
 
+def _forwarder(settings: Settings, place: Place, taken: set[Endpoint]) -> Iterator[str]:
+    """Nobody builds an open relay by accident, or a loop."""
+    forwarder, smtp = settings.forwarder, settings.smtp
+    if not (forwarder.enabled and forwarder.srs_secrets):
+        return
+    listen = forwarder.listen
+    if listen in taken:
+        yield f"{place('forwarder.listen')}: {listen}: two listeners want this address; give each its own"
+    taken.add(listen)
+    for name in ("local_delivery", "remote_relay", "transactional_relay"):
+        target = getattr(forwarder, name)
+        if target is not None and (target.host, target.port) == (listen.host, listen.port):
+            yield f"{place(f'forwarder.{name}')}: {target} is the forwarder itself; give it another server"
+    if not is_loopback(listen.host) and not smtp.allow_clients:
+        yield (f"{place('forwarder.listen')}: {listen} can be reached from elsewhere; "
+               "give smtp.allow_clients, the networks that may send through it")
+
+
 def _listeners(settings: Settings, place: Place) -> Iterator[str]:
     http, mappings = settings.http, settings.signer.mappings if settings.signer.enabled else ()
     if http.shutdown_grace > LONGEST_GRACE:
         yield f"{place('http.shutdown_grace')}: {http.shutdown_grace:g} is not allowed; use {LONGEST_GRACE} seconds at most"
     taken = {http.listen}
+    yield from _forwarder(settings, place, taken)
     for mapping in mappings:
         if mapping.listen in taken:
             yield f"{place('signer.mappings')}: {mapping.listen}: two listeners want this address; give each its own"

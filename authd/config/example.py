@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from authd.config.settings import Settings
-from authd.config.values import Endpoint, Mapping, Network
+from authd.config.values import Downstream, Endpoint, Mapping, Network
 
 _HEAD = """\
 # Every setting of authd with its default. Lines that are commented out say what holds without them.
@@ -21,7 +21,8 @@ def example() -> str:
         defaults: Any = section.default
         parts.append(f"\n# {(type(defaults).__doc__ or '').strip()}\n[{section.name}]\n")
         for item in fields(defaults):
-            names = f" (environment: {', '.join(item.metadata['env'])})" if item.metadata["env"] else ""
+            variables = (*item.metadata["env"], *item.metadata["address_env"])
+            names = f" (environment: {', '.join(variables)})" if variables else ""
             parts.append(f"# {item.metadata['help']}{names}\n#{item.name} = {_toml(getattr(defaults, item.name))}\n")
     return "".join(parts)
 
@@ -37,7 +38,7 @@ def _toml(value: Any) -> str:
         return f"{value:g}" if value < 1e6 else f"{value:.0f}"
     if isinstance(value, int):
         return str(value)
-    if isinstance(value, (str, Path, Endpoint, Network)):
+    if isinstance(value, (str, Path, Endpoint, Downstream, Network)):
         return f'"{value}"'
     return '""'
 

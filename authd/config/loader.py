@@ -11,7 +11,7 @@ from typing import Any
 
 from authd.config.contradictions import contradictions
 from authd.config.settings import Settings
-from authd.config.values import Endpoint
+from authd.config.values import LARGEST_PORT, Endpoint
 from authd.errors import ConfigError
 
 _WITHOUT_USE = {
@@ -108,8 +108,9 @@ class _Reading:
         for item in known.values():
             for variable in item.metadata["env"]:
                 self._read_variable(changes, item, name, variable)
-        if name == "http":
-            self._bind(changes, defaults)
+        for item in known.values():
+            if item.metadata["address_env"]:
+                self._read_address(changes, item, name, defaults)
         chosen = replace(defaults, **changes)
         return self._absolute(chosen)
 
@@ -139,14 +140,18 @@ class _Reading:
             self.problems.append(f"{place}: {value!r} cannot be read; name a text file that holds the value")
             return None
 
-    def _bind(self, changes: dict[str, Any], defaults: Any) -> None:
-        """The predecessor's BINDIP and BINDPORT, which together are http.listen."""
-        listen = changes.get("listen", defaults.listen)
-        host, port = self.environ.get("BINDIP") or listen.host, self.environ.get("BINDPORT") or str(listen.port)
-        if port.isdecimal() and 0 < int(port) <= 65535:
-            changes["listen"] = Endpoint(host, int(port))
+    def _read_address(self, changes: dict[str, Any], item: "Field[Any]", section: str, defaults: Any) -> None:
+        """Two variables that together are one address; what one of them does not say stays as it is."""
+        host_name, port_name = item.metadata["address_env"]
+        host, port = self.environ.get(host_name), self.environ.get(port_name)
+        if not host and not port:
+            return
+        before = changes.get(item.name, getattr(defaults, item.name)) or Endpoint("127.0.0.1", 0)
+        host, port = host or before.host, port or str(before.port)
+        if port.isdecimal() and 0 < int(port) <= LARGEST_PORT:
+            self._read(changes, item, str(Endpoint(host, int(port))), section, f"environment: {host_name}")
         else:
-            self.problems.append(f"environment: BINDPORT: {port!r} is not allowed; use a port from 1 to 65535")
+            self.problems.append(f"environment: {port_name}: {port!r} is not allowed; use a port from 1 to {LARGEST_PORT}")
 
     def _absolute(self, section: Any) -> Any:
         paths = {item.name: self.folder / value for item in fields(section)

@@ -9,19 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from authd.config import values
-from authd.config.values import Endpoint, Mapping, Network
+from authd.config.values import Downstream, Endpoint, Mapping, Network
 
 
-def setting(read: values.Reader, default: Any, help: str, *, env: tuple[str, ...] = (), secret: bool = False) -> Any:
-    """A field of a section: how its value is read, its default, what it is for, and which environment names set it."""
-    return field(default=default, repr=not secret, metadata={"read": read, "help": help, "env": env, "secret": secret})
+def setting(read: values.Reader, default: Any, help: str, *, env: tuple[str, ...] = (), address_env: tuple[str, ...] = (),
+            secret: bool = False) -> Any:
+    """A field of a section: how its value is read, its default, what it is for, and which environment names set it.
+
+    `address_env`: two names, of which one has the host and the other the port.
+    """
+    return field(default=default, repr=not secret, metadata={
+        "read": read, "help": help, "env": env, "address_env": address_env, "secret": secret})
 
 
 @dataclass(frozen=True)
 class HttpSettings:
     """The web listener. Serve TLS here, or plain HTTP on loopback behind a proxy named in trusted_proxies."""
 
-    listen: Endpoint = setting(values.endpoint, Endpoint("127.0.0.1", 8080), "address and port")
+    listen: Endpoint = setting(
+        values.endpoint, Endpoint("127.0.0.1", 8080), "address and port", address_env=("BINDIP", "BINDPORT"))
     public_url: str = setting(values.public_url, "http://localhost:8080", "what people type; https unless it is loopback")
     tls_certificate: Path | None = setting(values.path, None, "PEM file with the certificate and its chain")
     tls_key: Path | None = setting(values.path, None, "PEM file with the private key")
@@ -173,7 +179,8 @@ class SmtpSettings:
     transaction_timeout: float = setting(values.seconds, 900.0, "seconds for a whole transaction")
     max_connections: int = setting(values.integer(1, 100000), 256, "connections in all")
     max_connections_per_address: int = setting(values.integer(1, 100000), 20, "connections of one address")
-    allow_clients: tuple[Network, ...] = setting(values.networks, (), "networks that are exempt from the limit per address")
+    allow_clients: tuple[Network, ...] = setting(
+        values.networks, (), "networks beside loopback that may use the forwarder; exempt from the limit per address")
     connect_timeout: float = setting(values.seconds, 10.0, "seconds to connect to a downstream")
     reply_timeout: float = setting(values.seconds, 60.0, "seconds for a downstream's reply")
     data_timeout: float = setting(values.seconds, 240.0, "seconds for a downstream's reply to the end of data")
@@ -193,6 +200,36 @@ class SignerSettings:
         "list of { in = HOST:PORT, out = HOST:PORT, originated = false }", env=("DKIMSIGNER_NETWORK_MAPPING",))
     signature_lifetime: float | None = setting(
         values.optional_seconds, None, "seconds until x= of a signature; none without it")
+
+
+@dataclass(frozen=True)
+class ForwarderSettings:
+    """mailforwarder: resolves recipients and hands each copy to local delivery or to a relay."""
+
+    enabled: bool = setting(values.boolean, True, "listen at all; without srs_secrets it does not in any case")
+    listen: Endpoint = setting(values.endpoint, Endpoint("127.0.0.1", 10046), "address and port",
+                               address_env=("MAILFORWARDER_INPUT_IP", "MAILFORWARDER_INPUT_PORT"))
+    local_delivery: Downstream = setting(
+        values.downstream, Downstream("127.0.0.1", 10045), "HOST:PORT, lmtp://HOST:PORT, or the path of an LMTP socket",
+        address_env=("MAILFORWARDER_LOCALDELIVERY_IP", "MAILFORWARDER_LOCALDELIVERY_PORT"))
+    remote_relay: Downstream = setting(
+        values.downstream, Downstream("127.0.0.1", 10045), "HOST:PORT that takes mail for other hosts",
+        address_env=("MAILFORWARDER_REMOTERELAY_IP", "MAILFORWARDER_REMOTERELAY_PORT"))
+    transactional_relay: Downstream | None = setting(
+        values.downstream, None, "HOST:PORT that takes it from senders of domains that may use transactional e-mail",
+        address_env=("MAILFORWARDER_TRANSACTIONALRELAY_IP", "MAILFORWARDER_TRANSACTIONALRELAY_PORT"))
+    srs_secrets: tuple[str, ...] = setting(
+        values.lines, (), "secrets for rewritten senders; the first signs, all verify (in a file one a line)",
+        env=("MAILFORWARDER_SRS_SECRET",), secret=True)
+    srs_separator: str = setting(values.choice("=", "+", "-"), "=", "what follows SRS0 and SRS1 in a rewritten sender")
+    postmaster: str = setting(
+        values.mail_address, "", "who gets mail for postmaster where no alias says so (default: the first admin)")
+    unknown_local: str = setting(
+        values.choice("reject", "pass"), "reject", "mail for an unknown address of ours: 550, or unchanged to local delivery")
+    blocked: str = setting(values.choice("reject", "discard"), "reject", "mail for a blocked alias: 550, or taken and dropped")
+    rewrite_to_primary: bool = setting(
+        values.boolean, False, "hand the primary address to local delivery instead of the alias")
+    relay_foreign: bool = setting(values.boolean, True, "relay mail for domains that are not ours")
 
 
 @dataclass(frozen=True)
@@ -237,6 +274,7 @@ class Settings:
     docker: DockerSettings = DockerSettings()
     smtp: SmtpSettings = SmtpSettings()
     signer: SignerSettings = SignerSettings()
+    forwarder: ForwarderSettings = ForwarderSettings()
     spapi: SpapiSettings = SpapiSettings()
     log: LogSettings = LogSettings()
     branding: BrandingSettings = BrandingSettings()

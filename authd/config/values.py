@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 Reader = Callable[[Any], Any]
+LARGEST_PORT = 65535
 LONGEST_SOCKET = 107  # bytes of a Unix socket's path (unix(7))
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -145,6 +146,22 @@ def strings(value: Any) -> tuple[str, ...]:
     raise ValueError("a list of strings")
 
 
+def lines(value: Any) -> tuple[str, ...]:
+    """A list of lines of text; from a file or the environment one a line."""
+    if isinstance(value, str):
+        value = [part.strip() for part in value.splitlines() if part.strip()]
+    if isinstance(value, list) and all(isinstance(item, str) and item and item.isprintable() for item in value):
+        return tuple(value)
+    raise ValueError("a list of lines of text")
+
+
+def mail_address(value: Any) -> str:
+    """LOCAL-PART@DOMAIN, or nothing."""
+    if value == "" or (isinstance(value, str) and re.fullmatch(r"[!-?A-~]{1,64}@[A-Za-z0-9._-]{1,253}", value)):
+        return str(value)
+    raise ValueError("an address such as name@example.com")
+
+
 def role(value: Any) -> str:
     """A PostgreSQL role."""
     if isinstance(value, str) and 0 < len(value.encode()) <= 63 and value.isprintable():
@@ -162,7 +179,7 @@ def hostname(value: Any) -> str:
 def endpoint(value: Any) -> Endpoint:
     """HOST:PORT, with an IPv6 address in brackets."""
     match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):([0-9]{1,5})", value) if isinstance(value, str) else None
-    if match and 0 < int(match[3]) <= 65535:
+    if match and 0 < int(match[3]) <= LARGEST_PORT:
         return Endpoint(match[1] or match[2], int(match[3]))
     raise ValueError("HOST:PORT, an IPv6 address in brackets, a port from 1 to 65535")
 

@@ -9,7 +9,7 @@ import pytest
 
 from authd.config import Settings, find, load
 from authd.config.example import example
-from authd.config.values import Endpoint, Mapping
+from authd.config.values import Downstream, Endpoint, Mapping
 from authd.errors import ConfigError
 from tests.support import ROOT
 
@@ -129,3 +129,18 @@ def test_where_the_file_is_looked_for(tmp_path: Path, monkeypatch: pytest.Monkey
     assert find({"AUTHD_CONFIG": "/x/authd.conf"}) == Path("/x/authd.conf")
     write(tmp_path, "")
     assert find({}) == Path("authd.conf")
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("127.0.0.1:24", Downstream("127.0.0.1", 24)), ("lmtp://[::1]:24", Downstream("::1", 24, lmtp=True)),
+    ("/run/dovecot/lmtp", Downstream(socket="/run/dovecot/lmtp", lmtp=True))])
+def test_where_local_delivery_may_be(text: str, expected: Downstream, tmp_path: Path) -> None:
+    settings = load(write(tmp_path, f'[forwarder]\nlocal_delivery = "{text}"\n'), {})
+    assert settings.forwarder.local_delivery == expected
+    assert str(expected) == text
+
+
+def test_srs_secrets_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "secrets").write_text("the first, with a comma\n\nthe second\n")
+    settings = load(write(tmp_path, '[forwarder]\nsrs_secrets_file = "secrets"\n'), {})
+    assert settings.forwarder.srs_secrets == ("the first, with a comma", "the second")

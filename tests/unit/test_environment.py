@@ -15,7 +15,10 @@ NAMES = (
     "DB_SSLCERT", "DB_SSLKEY", "VAULT_ADDR", "VAULT_CA", "VAULT_DATABASE_PATH", "VAULT_TOKEN", "VAULT_ROLEID",
     "VAULT_SECRETID", "VAULT_SSLCERT", "VAULT_SSLKEY", "SECRET_KEY", "BINDIP", "BINDPORT", "ALLOWED_HOSTS",
     "USE_X_FORWARDED_HOST", "CORS_ORIGIN_WHITELIST", "JWT_CERT_DAYS_VALID", "SPAPI_DBUSERS", "AUTHSERVER_ENTITY_NAME",
-    "AUTHSERVER_ENTITY_LOGO", "DKIMSIGNER_NETWORK_MAPPING")
+    "AUTHSERVER_ENTITY_LOGO", "DKIMSIGNER_NETWORK_MAPPING", "MAILFORWARDER_INPUT_IP", "MAILFORWARDER_INPUT_PORT",
+    "MAILFORWARDER_LOCALDELIVERY_IP", "MAILFORWARDER_LOCALDELIVERY_PORT", "MAILFORWARDER_REMOTERELAY_IP",
+    "MAILFORWARDER_REMOTERELAY_PORT", "MAILFORWARDER_TRANSACTIONALRELAY_IP", "MAILFORWARDER_TRANSACTIONALRELAY_PORT",
+    "MAILFORWARDER_SRS_SECRET")
 
 
 @pytest.fixture
@@ -34,7 +37,11 @@ def environment(pem: str) -> dict[str, str]:
         "BINDPORT": "8999", "ALLOWED_HOSTS": "auth.example.com", "USE_X_FORWARDED_HOST": "true",
         "CORS_ORIGIN_WHITELIST": "https://a.example", "JWT_CERT_DAYS_VALID": "10", "SPAPI_DBUSERS": "opensmtpd,dovecot",
         "AUTHSERVER_ENTITY_NAME": "Example", "AUTHSERVER_ENTITY_LOGO": "https://example.com/logo.png",
-        "DKIMSIGNER_NETWORK_MAPPING": "127.0.0.1:2525:127.0.0.1:2526"}
+        "DKIMSIGNER_NETWORK_MAPPING": "127.0.0.1:2525:127.0.0.1:2526",
+        "MAILFORWARDER_INPUT_IP": "127.0.0.1", "MAILFORWARDER_INPUT_PORT": "2527", "MAILFORWARDER_LOCALDELIVERY_IP": "::1",
+        "MAILFORWARDER_LOCALDELIVERY_PORT": "2528", "MAILFORWARDER_REMOTERELAY_IP": "relay.example.com",
+        "MAILFORWARDER_REMOTERELAY_PORT": "25", "MAILFORWARDER_TRANSACTIONALRELAY_IP": "bulk.example.com",
+        "MAILFORWARDER_TRANSACTIONALRELAY_PORT": "2529", "MAILFORWARDER_SRS_SECRET": SECRET}
     return {name: values.get(name, pem) for name in NAMES}
 
 
@@ -48,6 +55,11 @@ def test_every_name_of_the_earlier_system_is_taken(pem: str) -> None:
     assert (vault.address, vault.database_path, vault.token, vault.role_id, vault.secret_id) == (
         "https://vault:8200", "database/creds/authd", "t", "r", "s")
     assert settings.spapi.roles == ("opensmtpd", "dovecot")
+    forwarder = settings.forwarder
+    assert [str(forwarder.listen), str(forwarder.local_delivery), str(forwarder.remote_relay),
+            str(forwarder.transactional_relay)] == ["127.0.0.1:2527", "[::1]:2528", "relay.example.com:25",
+                                                    "bulk.example.com:2529"]
+    assert forwarder.srs_secrets == (SECRET,)
     assert SECRET not in repr(settings)
     told = notices(environ)
     assert len(told) == 4
@@ -169,6 +181,14 @@ BROKEN: list[tuple[str, dict[str, str], tuple[str, ...]]] = [
     ("", {"VAULT_CA": "/nowhere/ca.pem"}, ("VAULT_CA", "'/nowhere/ca.pem'", "may read")),
     ('[password]\nscheme = "md5"\n', {}, ("password.scheme", "'md5'", "yescrypt")),
     ("", {"BINDPORT": "http"}, ("BINDPORT", "'http'", "1 to 65535")),
+    ("", {"MAILFORWARDER_REMOTERELAY_PORT": "0"}, ("MAILFORWARDER_REMOTERELAY_PORT", "'0'", "1 to 65535")),
+    ("", {"MAILFORWARDER_REMOTERELAY_IP": "a b"}, ("MAILFORWARDER_REMOTERELAY_IP", "'a b:10045'", "HOST:PORT")),
+    ('[forwarder]\nlocal_delivery = "lmtp://nowhere"\n', {}, ("forwarder.local_delivery", "'lmtp://nowhere'", "lmtp://HOST:PORT")),
+    ('[forwarder]\nsrs_secrets = ["s"]\nremote_relay = "127.0.0.1:10046"\n', {},
+     ("forwarder.remote_relay", "127.0.0.1:10046", "another server")),
+    ('[forwarder]\nsrs_secrets = ["s"]\nlisten = "0.0.0.0:25"\n', {}, ("forwarder.listen", "0.0.0.0:25", "smtp.allow_clients")),
+    ('[forwarder]\nsrs_secrets = ["s"]\nlisten = "127.0.0.1:10036"\n', {}, ("signer.mappings", "127.0.0.1:10036", "its own")),
+    ('[forwarder]\npostmaster = "nobody"\n', {}, ("forwarder.postmaster", "'nobody'", "name@example.com")),
     ('[signer]\nmappings = [{ in = "127.0.0.1:1" }]\n', {}, ("signer.mappings", "127.0.0.1:1", "in = ")),
     ('[signer]\nmappings = [{ in = "127.0.0.1:8080", out = "127.0.0.1:1" }]\n', {},
      ("signer.mappings", "127.0.0.1:8080", "its own")),

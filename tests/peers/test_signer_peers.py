@@ -2,19 +2,16 @@
 neighbour on both sides, as in the documentation."""
 
 import asyncio
-import fcntl
 import importlib.metadata
-import os
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from tests.daemon import free_port
+from tests.peers.opensmtpd import opensmtpd
 from tests.smtp.support import (
     Delivered,
     Sink,
@@ -26,7 +23,7 @@ from tests.smtp.support import (
     running_sink,
     until,
 )
-from tests.support import missing, require_program
+from tests.support import require_program
 from tests.unit.test_dkim import records, verified
 
 BOTH = rsa_key(), ed25519_key()
@@ -111,60 +108,34 @@ async def test_opendkim_sees_a_change(tmp_path: Path) -> None:
         assert "dkim=pass" not in said and "dkim=fail" in said
 
 
-def two_free_ports() -> tuple[int, int]:
-    """Two ports below the ephemeral range."""
+OPENSMTPD = """
+listen on 127.0.0.1 port {{port}} hostname mail.example.com
+listen on 127.0.0.1 port {signed} tag SIGNED hostname mail.example.com
+action "sign" relay host "smtp://127.0.0.1:{signer}"
+action "deliver" relay host "smtp://127.0.0.1:{sink}"
+match tag SIGNED from any for any action "deliver"
+match from any for any action "sign"
+"""
+
+
+def port_for_signed_mail() -> int:
+    """A port that is still free when OpenSMTPD looks for another of its own."""
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", free_port()))
-        return holder.getsockname()[1], free_port()
-
-
-@asynccontextmanager
-async def opensmtpd(folder: Path, submission: int, signed: int, signer: int, sink: int) -> AsyncIterator[None]:
-    """OpenSMTPD that hands what it gets to the signer, takes it back on another port, and delivers to the sink."""
-    program = require_program("smtpd")
-    if os.geteuid() != 0:
-        missing("OpenSMTPD starts as root only")
-    configuration = folder / "smtpd.conf"
-    configuration.write_text(
-        f'listen on 127.0.0.1 port {submission} hostname mail.example.com\n'
-        f'listen on 127.0.0.1 port {signed} tag SIGNED hostname mail.example.com\n'
-        f'action "sign" relay host "smtp://127.0.0.1:{signer}"\n'
-        f'action "deliver" relay host "smtp://127.0.0.1:{sink}"\n'
-        'match tag SIGNED from any for any action "deliver"\n'
-        'match from any for any action "sign"\n')
-    configuration.chmod(0o600)
-    with Path("/run/lock/authd-test-smtpd").open("w") as lock:  # there is one queue and one control socket for all
-        await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
-        process = await asyncio.create_subprocess_exec(
-            program, "-d", "-f", str(configuration), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            yield
-        finally:
-            process.terminate()
-            await process.wait()
-
-
-async def submitted(port: int, contents: Sequence[bytes]) -> None:
-    """Hands messages in, once the server listens."""
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                async with connected(("127.0.0.1", port)) as client:
-                    for content in contents:
-                        assert (await client.send(content)).startswith("250")
-                return
-            except ConnectionRefusedError:
-                await asyncio.sleep(0.05)
+        return free_port()
 
 
 async def test_opensmtpd_on_both_sides(tmp_path: Path) -> None:
     contents = [text.encode().replace(b"\n", b"\r\n").replace(b"X-Empty", b"Bcc: eve@example.org\r\nX-Empty")
                 for text in MESSAGES.values()]
-    submission, signed = two_free_ports()
-    async with (running_sink(Sink()) as sink, running_signer(Sink(port=signed), example_keys(*BOTH), now=now) as signer,
-                opensmtpd(tmp_path, submission, signed, signer.address[1], sink.port)):
-        await submitted(submission, contents)
-        await until(lambda: len(sink.delivered) == len(contents), 30)
+    signed = port_for_signed_mail()
+    async with (running_sink(Sink()) as sink, running_signer(Sink(port=signed), example_keys(*BOTH), now=now) as signer):
+        configuration = OPENSMTPD.format(signed=signed, signer=signer.address[1], sink=sink.port)
+        with opensmtpd(configuration, {}) as server:
+            async with connected(("127.0.0.1", server.port)) as client:
+                for content in contents:
+                    assert (await client.send(content)).startswith("250")
+            await until(lambda: len(sink.delivered) == len(contents), 30)
         counts = signer.counts
     print(version("smtpd", "-h"), "|", counts)
     assert counts.signed == counts.accepted == len(contents)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +17,8 @@ ROOT = Path(__file__).parent.parent
 
 def require_program(name: str) -> str:
     """The path of a peer's program. Where it is not installed the test is skipped, or fails under `tools/test --all`."""
-    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr/local/bin"]))
+    places = [str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr/local/bin"]
+    found = shutil.which(name, path=os.pathsep.join(places))
     if found:
         return found
     missing(f"{name} is not installed")

@@ -13,11 +13,12 @@ from urllib.parse import urlencode
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPResponse
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
+from authd import __version__
 from authd.config.settings import SessionSettings
 from authd.identity.facts import Login
 from authd.identity.sessions import Sessions
 from authd.sql import accounts
-from tests.daemon import Daemon, free_port, running_daemon
+from tests.daemon import Daemon, free_port, running_daemon, wait_until_ready
 from tests.fixtures.oauth import SECRET, add_client
 from tests.sql.authctl import Authctl
 from tests.support import open_database
@@ -139,3 +140,21 @@ async def test_killing_one_under_load_loses_nothing_that_was_promised(tmp_path: 
         assert len(answers) > 200
         assert {answer["active"] for answer in answers} == {True}
     client.close()
+
+
+async def test_during_an_upgrade_the_older_one_serves_beside_the_newer_schema(tmp_path: Path, database_url: str) -> None:
+    newer = ("INSERT INTO schema_migration (number, name, checksum, oldest_authd) "
+             "VALUES (%(number)s, 'from_the_future', 'x', %(oldest)s)")
+    for name in ("running", "started", "refused"):
+        (tmp_path / name).mkdir()
+    async with open_database(database_url) as db:
+        with running_daemon(tmp_path / "running", database_url) as running:
+            await db.execute(newer, {"number": 9001, "oldest": __version__})
+            with running_daemon(tmp_path / "started", database_url) as started:
+                for daemon in (running, started):
+                    await asyncio.to_thread(wait_until_ready, daemon)
+            await db.execute(newer, {"number": 9002, "oldest": "999.0.0"})
+            with running_daemon(tmp_path / "refused", database_url, ready=False) as refused:
+                assert await asyncio.to_thread(refused.process.wait, 10) == 1
+                assert "the database needs authd 999.0.0 or newer" in refused.log
+            await asyncio.to_thread(wait_until_ready, running)

@@ -92,6 +92,9 @@ MAILBOX_BLOCKED = _reply("550 5.7.1 This address takes no mail")
 RELAYING_DENIED = _reply("550 5.7.1 Mail for that domain is not taken here")
 SRS_INVALID = _reply("550 5.7.1 This address leads back to nobody, or does no longer")
 LIST_UNUSABLE = _reply("550 5.2.4 The mailing list has nobody who could get this")
+COPY_FAILED = _reply("451 4.4.0 Not every copy could be delivered, try again later")
+NOTHING_SENT = _reply("451 4.4.0 Another copy was refused, so nothing was sent; try again later")
+CLIENT_REFUSED = _reply("550 5.7.1 This server is not for you")
 FORWARDING_LOOP = _reply("554 5.4.6 A forwarding loop")
 
 # Codes that are about the dialogue between two servers, not about a sender, a recipient or a message

@@ -41,13 +41,16 @@ class Target(Enum):
 
 @dataclass(frozen=True, slots=True)
 class MailingList:
-    """A list with its members. `new_mailfrom`: the sender of what it sends out; `owner`: who hears of refused members."""
+    """A list with its members. `new_mailfrom`: the sender of what it sends out; `owner`: who hears of refused members;
+    `address`: the oldest of its own.
+    """
 
     id: int
     name: str
     members: tuple[Path, ...]
     new_mailfrom: Path | None = None
     owner: Path | None = None
+    address: Path | None = None
     has_headers: bool = False
 
 

@@ -3,17 +3,15 @@
 The rules are in signing_policy.py, the signatures in dkim.py, sockets in server.py and relay.py.
 """
 
-import asyncio
 import logging
 import secrets
 import socket
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Protocol
 
 from authd.config.settings import SmtpSettings
 from authd.config.values import Downstream, Mapping
@@ -21,21 +19,18 @@ from authd.keys.facts import DkimKeys
 from authd.log import request_id
 from authd.smtp import dkim, message, replies, signing_policy
 from authd.smtp.grammar import NULL_SENDER, Path
+from authd.smtp.inspection import Inspected, inspect
 from authd.smtp.leg import Leg
-from authd.smtp.message import Client, Field
+from authd.smtp.message import Client
 from authd.smtp.relay import Relay, Timeouts
 from authd.smtp.replies import Reply
 from authd.smtp.server import Listener
 from authd.smtp.session import Mail, Recipient
 from authd.smtp.signing_policy import Candidate
 from authd.smtp.spool import Spool
+from authd.smtp.workers import Workers
 
 _log = logging.getLogger(__name__)
-_LARGE = 131072    # bytes from which on a message is worked on in a thread: 1 ms of processor time
-_THREADS = 2
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class DkimKeySource(Protocol):
@@ -63,16 +58,6 @@ class Counts:
     unsigned: Counter[str] = field(default_factory=Counter)
 
 
-@dataclass(frozen=True, slots=True)
-class _Examined:
-    """What a message says about itself: why it is refused, whose signature it may get, and where its body starts."""
-
-    refusal: Reply | None
-    candidate: Candidate
-    header: list[Field]
-    body_start: int
-
-
 class SignerListener:
     """dkimsigner on one mapping."""
 
@@ -90,7 +75,7 @@ class SignerListener:
         self.hostname = settings.hostname or socket.gethostname()
         self.relay = Relay(Downstream.smtp(mapping.target), self.hostname,
                            Timeouts(settings.connect_timeout, settings.reply_timeout, settings.data_timeout))
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="dkim")
+        self.workers = Workers("dkim")
         self._listener = Listener(mapping.listen, settings, self.hostname, lambda: SignerPipeline(self),
                                   offers_dsn=lambda: self.relay.offers_dsn)
 
@@ -112,13 +97,7 @@ class SignerListener:
         """Finishes running transactions within the grace period; everybody else is told 421."""
         await self._listener.stop(grace_seconds)
         self.relay.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-    async def run(self, size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Does the work on a message of that size: at once, or in a thread so that nothing else waits for it."""
-        if size < _LARGE:
-            return work(*args, **kwargs)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: work(*args, **kwargs))
+        self.workers.close()
 
 
 class SignerPipeline:
@@ -207,31 +186,22 @@ class SignerPipeline:
         """What goes before the message, or why it is refused."""
         signer, spool = self._signer, self._spool
         strict = signer.settings.strict_8bit and "8BITMIME" not in leg.extensions
-        examined = await signer.run(spool.size, self._examine, spool, strict)
-        if examined.refusal is not None:
-            return examined.refusal
+        inspected, candidate = await signer.workers.run(spool.size, self._inspect, spool, strict)
+        if inspected.refusal is not None:
+            return inspected.refusal
         now = signer.now()
         received = message.received(self._client, signer.hostname, self._id, now)
-        keys = await self._signing_keys(examined.candidate)
+        keys = await self._signing_keys(candidate)
         if keys is None:
             return received
-        signatures = await signer.run(spool.size, _signatures, spool, examined, keys, int(now.timestamp()), signer.lifetime)
+        signatures = await signer.workers.run(
+            spool.size, _signatures, spool, inspected, keys, int(now.timestamp()), signer.lifetime)
         return signatures + received  # ours on top: a message that starts with white space can only fold Received
 
-    def _examine(self, spool: Spool, needs_7bit: bool) -> _Examined:
-        settings = self._signer.settings
-        head = spool.head(settings.max_header_size)
-        start = message.body_start(head)
-        header = message.fields(head[:start])
-        refusal = None
-        if start is None and spool.size > len(head):
-            refusal = replies.HEADER_TOO_BIG
-        elif message.count(header, b"received") > settings.max_received:
-            refusal = replies.MAIL_LOOP
-        elif needs_7bit and not all(piece.isascii() for piece in spool.pieces()):
-            refusal = replies.NEEDS_8BITMIME
-        candidate = signing_policy.candidate(self._sender, header, originated=self._signer.mapping.originated)
-        return _Examined(refusal, candidate, header, len(head) if start is None else start)
+    def _inspect(self, spool: Spool, needs_7bit: bool) -> tuple[Inspected, Candidate]:
+        inspected = inspect(spool, self._signer.settings, needs_7bit=needs_7bit)
+        originated = self._signer.mapping.originated
+        return inspected, signing_policy.candidate(self._sender, inspected.header, originated=originated)
 
     async def _signing_keys(self, candidate: Candidate) -> DkimKeys | None:
         signer = self._signer
@@ -254,6 +224,6 @@ class SignerPipeline:
         return not sender.is_null and await self._signer.lists.is_list_sender(str(sender))
 
 
-def _signatures(spool: Spool, examined: _Examined, keys: DkimKeys, now: int, lifetime: int | None) -> bytes:
-    digest = dkim.body_hash(spool.pieces(examined.body_start))
-    return dkim.signatures(examined.header, digest, keys, now=now, lifetime=lifetime)
+def _signatures(spool: Spool, inspected: Inspected, keys: DkimKeys, now: int, lifetime: int | None) -> bytes:
+    digest = dkim.body_hash(spool.pieces(inspected.body_start))
+    return dkim.signatures(inspected.header, digest, keys, now=now, lifetime=lifetime)

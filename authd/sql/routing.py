@@ -56,11 +56,11 @@ def parse(address: str) -> Path:
 
 
 def _resolved(address: Path, row: tuple[Any, ...]) -> Resolved:
-    kind, srs_domain, primary_address, redirect_to, list_id, name, new_mailfrom, has_headers, owner, members = row
+    kind, srs_domain, primary_address, redirect_to, list_id, name, new_mailfrom, has_headers, owner, own_address, members = row
     mailing_list = None
     if list_id is not None:
         mailing_list = MailingList(list_id, name, tuple(parse(member) for member in members), _parse(new_mailfrom),
-                                   _parse(owner), has_headers)
+                                   _parse(owner), _parse(own_address), has_headers)
     return Resolved(address, Kind(kind), srs_domain, _parse(primary_address), _parse(redirect_to), mailing_list)
 
 

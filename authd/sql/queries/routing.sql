@@ -6,6 +6,8 @@ SELECT r.kind, r.srs_domain, r.primary_address, r.redirect_to,
        (SELECT p.local_part || '@' || d.name
         FROM account a JOIN alias p ON p.id = a.primary_alias_id JOIN domain d ON d.id = p.domain_id
         WHERE a.uuid = l.owner_uuid AND a.is_active),
+       (SELECT p.local_part || '@' || d.name FROM alias p JOIN domain d ON d.id = p.domain_id
+        WHERE p.mailing_list_id = l.id ORDER BY p.id LIMIT 1),
        ARRAY(SELECT m.address FROM mailing_list_member m WHERE m.mailing_list_id = l.id ORDER BY lower(m.address))
 FROM unnest(%(local_parts)s::text[], %(domains)s::text[]) WITH ORDINALITY asked (local_part, domain, place)
 CROSS JOIN LATERAL resolve_recipient(asked.local_part, asked.domain) r

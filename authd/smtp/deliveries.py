@@ -1,0 +1,163 @@
+"""What became of each copy of one message, and what follows for the answers (smtp.md section 3). Pure.
+
+A recipient that was given needs one copy or many, and two recipients may need the same one: it is sent once, and counts for
+both. How copies travel is the forwarder's business; which copies there are, routing's.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from authd.smtp import replies
+from authd.smtp.replies import Reply
+from authd.smtp.routing import Copy, LegKey, Refused, Route, is_loop
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is remembered of a delivered copy: for which recipient that was given, where it went, to whom. All lower case."""
+
+    original_recipient: str
+    target: str
+    recipient: str
+
+
+@dataclass(slots=True)
+class _State:
+    """A copy and the last that was said of it: to RCPT, or to the end of data."""
+
+    copy: Copy
+    reply: Reply
+    is_delivered: bool = False
+    is_loop: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a downstream has taken the recipient, and not yet the message."""
+        return self.reply.is_positive and not self.is_delivered
+
+
+@dataclass(slots=True)
+class Deliveries:
+    """The copies of one message. Recipients count once they are admitted, in their order."""
+
+    _states: dict[str, _State] = field(default_factory=dict)
+    _routes: list[Route] = field(default_factory=list)
+
+    def unasked(self, route: Route) -> list[Copy]:
+        """Copies of the route that no downstream was asked about, or that none could take just then."""
+        return [copy for copy in route.copies
+                if copy.key not in self._states or _is_passing(self._states[copy.key].reply)]
+
+    def asked(self, copy: Copy, reply: Reply) -> None:
+        """The downstream's answer to the recipient of a copy."""
+        self._states[copy.key] = _State(copy, reply)
+
+    def admit(self, route: Route) -> Reply:
+        """The answer to the recipient that was given, all of whose copies were asked about. If positive, it counts."""
+        reply = self._judge(route, replies.RECIPIENT_OK)
+        if reply.is_positive:
+            self._routes.append(route)
+        return reply
+
+    @property
+    def recipients(self) -> list[str]:
+        """The recipients that count."""
+        return [str(route.recipient) for route in self._routes]
+
+    def recall(self, rows: Collection[Row]) -> None:
+        """Copies that an earlier attempt has delivered need not be sent again."""
+        for route in self._routes:
+            for state in self._needed(route):
+                if _row(route, state.copy) in rows:
+                    state.is_delivered, state.reply = True, replies.OK
+
+    def drop_loops(self, delivered_to: Collection[str]) -> None:
+        """A message is not forwarded twice for the same address; `delivered_to` are those in its header, in lower case."""
+        for state in self._states.values():
+            if state.is_open and is_loop(state.copy.leg, delivered_to):
+                state.is_loop, state.reply = True, replies.FORWARDING_LOOP
+
+    def open(self) -> dict[LegKey, list[Copy]]:
+        """The copies that have to be sent, by leg."""
+        found: dict[LegKey, dict[str, Copy]] = {}
+        for route in self._routes:
+            for state in self._needed(route):
+                if state.is_open:
+                    found.setdefault(state.copy.leg, {})[state.copy.key] = state.copy
+        return {leg: [*copies.values()] for leg, copies in found.items()}
+
+    def failed(self, copies: Iterable[Copy], reply: Reply) -> None:
+        """The copies could not be sent; `reply` is what that is to a client."""
+        for copy in copies:
+            self._states[copy.key].reply = reply
+
+    def sent(self, copy: Copy, reply: Reply) -> None:
+        """The downstream's verdict on a copy."""
+        state = self._states[copy.key]
+        state.reply, state.is_delivered = reply, reply.is_positive
+
+    def rows(self, copies: Iterable[Copy]) -> list[Row]:
+        """What has to be remembered of those of the copies that were delivered."""
+        keys = {copy.key for copy in copies if self._states[copy.key].is_delivered}
+        return [_row(route, state.copy) for route in self._routes for state in self._needed(route) if state.copy.key in keys]
+
+    def answers(self) -> list[Reply]:
+        """One for each recipient that counts. Copies that are still open count as if they were taken."""
+        return [self._judge(route, replies.OK) for route in self._routes]
+
+    def answer(self) -> Reply:
+        """One for all of them (SMTP): a passing failure first, then a lasting one. A loop harms only who has nothing else."""
+        answers = self.answers()
+        passing = [reply for reply in answers if _is_passing(reply)]
+        lasting = [reply for reply in answers if not reply.is_positive and reply != replies.FORWARDING_LOOP]
+        positive = [reply for reply in answers if reply.is_positive]
+        return (passing or lasting or positive or answers)[0]
+
+    def left_out(self) -> list[Refused]:
+        """Members of lists that were refused for good while the list as a whole got the message."""
+        found: dict[str, Refused] = {}
+        for route in self._routes:
+            if not self._judge(route, replies.OK).is_positive:
+                continue
+            for refused in route.refused:
+                found[str(refused.address).lower()] = refused
+            for state in self._needed(route):
+                if not (state.reply.is_positive or state.is_loop):
+                    found[state.copy.key] = Refused(state.copy.recipient, state.reply, state.copy.leg.mailing_list)
+        return [refused for refused in found.values() if refused.mailing_list is not None]
+
+    def _needed(self, route: Route) -> list[_State]:
+        return [self._states[copy.key] for copy in route.copies]
+
+    def _judge(self, route: Route, good: Reply) -> Reply:
+        states = self._needed(route)
+        if not states:
+            return good if route.is_discarded else replies.LIST_UNUSABLE
+        passing = [state.reply for state in states if _is_passing(state.reply)]
+        if passing:
+            return passing[0] if len(states) == 1 else replies.COPY_FAILED
+        taken = [state for state in states if state.reply.is_positive]
+        if taken:
+            return taken[0].reply if len(states) == 1 else good
+        lasting = [state.reply for state in states if not state.is_loop]
+        return lasting[0] if lasting else replies.FORWARDING_LOOP
+
+
+def _is_passing(reply: Reply) -> bool:
+    return 400 <= reply.code < 500
+
+
+def _row(route: Route, copy: Copy) -> Row:
+    return Row(str(route.recipient).lower(), copy.leg.target.name.lower(), copy.key)
+
+
+def delivered_to(header: Sequence[tuple[bytes, bytes]]) -> frozenset[str]:
+    """The addresses, in lower case, for which the message was forwarded before; `header` holds names (lower case) and values.
+
+    What stands above the newest Received of a message that begins with Return-Path was put there by whoever hands it to us
+    now (RFC 5321 section 4.4), and names the recipient of this very delivery.
+    """
+    names = [name for name, _ in header]
+    start = names.index(b"received") if names[:1] == [b"return-path"] and b"received" in names else 0
+    return frozenset(value.strip(b" \t\r\n<>").lower().decode("latin-1")
+                     for name, value in header[start:] if name == b"delivered-to")

@@ -1,0 +1,57 @@
+"""What the forwarder asks the database, and what it remembers there. Raises DatabaseUnavailable.
+
+What follows from the answers is decided in routing.py and deliveries.py.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from datetime import datetime
+
+from authd.smtp.deliveries import Row
+from authd.smtp.grammar import Path
+from authd.smtp.routing import Expansion, Route, Rules, Sender
+from authd.smtp.srs import Srs
+from authd.sql import deliveries, routing
+from authd.sql.database import Executor
+
+
+class MailStore:
+    """One for all forwarders of the process."""
+
+    def __init__(self, db: Executor, rules: Rules, srs: Srs, now: Callable[[], datetime]) -> None:
+        self._db = db
+        self._rules = rules
+        self._srs = srs
+        self._now = now
+
+    async def sender(self, path: Path) -> Sender:
+        """What the domain of an envelope sender allows."""
+        return await routing.sender(self._db, path)
+
+    async def route(self, recipient: Path, sender: Sender) -> Route:
+        """Where a recipient's mail goes. Senders that have to be remembered for it are."""
+        expansion = Expansion(recipient, sender, self._rules, self._srs, self._now())
+        while expansion.wanted or expansion.wanted_tokens:
+            if expansion.wanted:
+                expansion.feed(await routing.resolve(self._db, expansion.wanted))
+            if expansion.wanted_tokens:
+                expansion.feed_tokens(await routing.senders_of_tokens(self._db, expansion.wanted_tokens))
+        route = expansion.route
+        if route.tokens:
+            await routing.keep_tokens(self._db, route.tokens, self._now())
+        return route
+
+    async def delivered(self, message_digest: bytes) -> frozenset[Row]:
+        """The copies of a message that were delivered before."""
+        return await deliveries.find(self._db, message_digest)
+
+    async def remember(self, message_digest: bytes, rows: Collection[Row]) -> None:
+        """Remembers that copies were delivered, in one statement."""
+        await deliveries.add(self._db, message_digest, rows, self._now())
+
+    async def forget(self, message_digest: bytes, recipients: Iterable[str]) -> None:
+        """Forgets the copies for recipients (lower case) whose mail will not come again."""
+        await deliveries.remove(self._db, message_digest, recipients)
+
+    async def take_report(self, mailing_list_id: int, address: str) -> bool:
+        """Whether a refused member (lower case) is still to be reported today. If so, it now counts as reported."""
+        return await deliveries.take_report(self._db, mailing_list_id, address, self._now().date())

@@ -44,19 +44,25 @@ class Deliveries:
     _routes: list[Route] = field(default_factory=list)
 
     def unasked(self, route: Route) -> list[Copy]:
-        """Copies of the route that no downstream was asked about, or that none could take just then."""
-        return [copy for copy in route.copies
-                if copy.key not in self._states or _is_passing(self._states[copy.key].reply)]
+        """Copies of the route that no recipient before it needs."""
+        return [copy for copy in route.copies if copy.key not in self._states]
 
     def asked(self, copy: Copy, reply: Reply) -> None:
         """The downstream's answer to the recipient of a copy."""
         self._states[copy.key] = _State(copy, reply)
 
     def admit(self, route: Route) -> Reply:
-        """The answer to the recipient that was given, all of whose copies were asked about. If positive, it counts."""
+        """The answer to the recipient that was given, all of whose copies were asked about. If positive, it counts;
+        otherwise its copies are forgotten.
+        """
         reply = self._judge(route, replies.RECIPIENT_OK)
         if reply.is_positive:
             self._routes.append(route)
+        else:
+            needed = {copy.key for other in self._routes for copy in other.copies}
+            for copy in route.copies:
+                if copy.key not in needed:
+                    del self._states[copy.key]
         return reply
 
     @property
@@ -67,8 +73,9 @@ class Deliveries:
     def recall(self, rows: Collection[Row]) -> None:
         """Copies that an earlier attempt has delivered need not be sent again."""
         for route in self._routes:
-            for state in self._needed(route):
-                if _row(route, state.copy) in rows:
+            for copy in route.copies:
+                if _row(route, copy) in rows:
+                    state = self._states[copy.key]
                     state.is_delivered, state.reply = True, replies.OK
 
     def drop_loops(self, delivered_to: Collection[str]) -> None:
@@ -99,7 +106,7 @@ class Deliveries:
     def rows(self, copies: Iterable[Copy]) -> list[Row]:
         """What has to be remembered of those of the copies that were delivered."""
         keys = {copy.key for copy in copies if self._states[copy.key].is_delivered}
-        return [_row(route, state.copy) for route in self._routes for state in self._needed(route) if state.copy.key in keys]
+        return [_row(route, copy) for route in self._routes for copy in route.copies if copy.key in keys]
 
     def answers(self) -> list[Reply]:
         """One for each recipient that counts. Copies that are still open count as if they were taken."""

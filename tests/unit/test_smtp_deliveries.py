@@ -89,21 +89,22 @@ def test_a_copy_that_two_recipients_need_is_sent_once() -> None:
     assert deliveries.answer() == replies.COPY_FAILED
     copies = [*direct("ann").copies, *mailing_list("team", "ann", "bob").copies]
     assert deliveries.rows(copies) == [
-        Row("ann@example.com", "local", "ann@example.com"), Row("team@example.com", "local", "ann@example.com")]
+        Row("ann@example.com", "local", "ann@example.com"), Row("team@example.com", "remote", "ann@example.com")]
 
 
-def test_a_copy_that_was_refused_stays_refused_for_the_next_recipient() -> None:
+def test_what_was_not_admitted_leaves_no_trace() -> None:
+    for reply in (FULL, UNKNOWN):
+        deliveries = Deliveries()
+        assert offer(deliveries, mailing_list("team", "ann"), ann=reply) == reply
+        assert offer(deliveries, direct("ann")) == TAKEN
+        assert [*deliveries.open()] == [LegKey(Target.LOCAL, JOE)]
+
+
+def test_a_recipient_that_is_not_admitted_takes_nothing_from_others() -> None:
     deliveries = Deliveries()
-    assert offer(deliveries, direct("ann"), ann=UNKNOWN) == UNKNOWN
-    assert offer(deliveries, mailing_list("team", "ann", "bob")) == replies.RECIPIENT_OK
-    assert [refused.address for refused in deliveries.left_out()] == []  # ann was not refused as a member
-
-
-def test_a_copy_that_failed_in_passing_is_tried_for_the_next_recipient() -> None:
-    deliveries = Deliveries()
-    assert offer(deliveries, mailing_list("team", "ann"), ann=FULL) == FULL
-    assert offer(deliveries, direct("ann")) == TAKEN
-    assert len(deliveries.open()) == 1
+    offer(deliveries, direct("ann"))
+    assert offer(deliveries, mailing_list("team", "ann", "bob"), bob=FULL) == replies.COPY_FAILED
+    assert [*deliveries.open()] == [LegKey(Target.LOCAL, JOE)]
 
 
 def test_what_was_delivered_before_is_not_sent_again() -> None:

@@ -54,5 +54,5 @@ def test_the_report_to_the_owner() -> None:
     parsed = message_from_bytes(report, policy=policy.SMTP)
     assert (parsed["To"], parsed["Auto-Submitted"]) == ("o'neil+x@example.com", "auto-generated")
     assert parsed["Subject"] == "Members of Größe are refused"
-    assert "  bob@far.example\n    550 5.1.1 no such user\n" in parsed.get_content()
+    assert "  bob@far.example\r\n    550 5.1.1 no such user\r\n" in parsed.get_content()
     assert "the mailing list Größe" in parsed.get_content()

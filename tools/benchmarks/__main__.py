@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from . import footprint, oauth, report, signer, web
+from . import docker, footprint, oauth, report, signer, web
 from .host import Host, benchmark_host
 from .http_load import LoadError
 from .report import Measurement
@@ -26,6 +26,7 @@ SUBJECTS: dict[str, Callable[[Host], Iterator[Measurement]]] = {
     "health": web.health,
     "signer": signer.signer,
     "oauth": oauth.oauth,
+    "docker": docker.docker,
 }
 
 

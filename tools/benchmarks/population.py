@@ -1,4 +1,4 @@
-"""What the measured host knows: a domain with its keys, people who can sign in, and an OAuth2 client.
+"""What the measured host knows: a domain with its keys, people who can sign in, an OAuth2 client, and a Docker registry.
 
 A process of its own, so that the one that measures stays small: `python -m … population site CONFIG PEOPLE` prints a
 `Site` as JSON, `… keys CONFIG COUNT` adds signing keys to what is published.
@@ -25,6 +25,7 @@ from authd.provisioning.clients import NewSecret, client_options
 from authd.provisioning.domains import domain_options
 from authd.provisioning.plan import Change, Mode
 from authd.provisioning.provisioner import Provisioner
+from authd.provisioning.registries import registry_options
 from authd.provisioning.state import Secret, State
 from authd.sql import keys as sql_keys
 from authd.sql.database import Database
@@ -32,6 +33,7 @@ from authd.sql.migrate import migrate
 
 DOMAIN = "bench.example"
 PASSWORD = "correct horse battery staple"  # noqa: S105
+REGISTRY = "registry.bench.example"
 REDIRECT_URI = "http://127.0.0.1:9999/callback"
 GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials")
 
@@ -46,7 +48,9 @@ class Site:
 
 
 async def populate(database: Database, settings: Settings, people: int) -> Site:
-    """A domain with a JWT and a DKIM key, `people` accounts with an address each, and a client that is trusted."""
+    """A domain with a JWT and a DKIM key, `people` accounts with an address each, a client that is trusted,
+    and a registry that anybody may pull from.
+    """
     await migrate(database)
     scheme = crypt.scheme_here("yescrypt")
     with ThreadPoolExecutor(2) as pool:
@@ -55,7 +59,9 @@ async def populate(database: Database, settings: Settings, people: int) -> Site:
     client = client_options(name="Benchmark", client_id="benchmark", redirect_uri=[REDIRECT_URI], grant_type=GRANT_TYPES,
                             domain=DOMAIN, skip_authorization=True, always_refresh=True)
     states: list[State] = [domain_options(name=DOMAIN, create_key=["jwt", "dkim"]),
-                           replace(client, secret=NewSecret(secret, generated=True, hash=secret_hash))]
+                           replace(client, secret=NewSecret(secret, generated=True, hash=secret_hash)),
+                           registry_options(client_id=REGISTRY, name="Benchmark", domain=DOMAIN,
+                                            allow_unauthenticated_pull=True)]
     names = [f"user{number}" for number in range(people)]
     for name, password_hash in zip(names, hashes, strict=True):
         account = account_options(identifier=name)

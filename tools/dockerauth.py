@@ -37,7 +37,7 @@ class RegistryVerbs(Noun):
 
 @noun()
 def dockerauth() -> None:
-    """Docker registries: registry, repo, allow, deny."""
+    """Docker registries: registry, repo, allow, deny, sign-out."""
 
 
 @dockerauth.group(cls=RegistryVerbs)
@@ -234,6 +234,20 @@ def allow(run: Run, **options: Any) -> None:
 def deny(run: Run, **options: Any) -> None:
     """Take rights away that were given with the same holder and pattern; without --pull, --push, --delete all of them."""
     _change_rights(run, deny=True, **options)
+
+
+@dockerauth.command("sign-out")
+@click.option("--user", metavar="USER", required=True)
+@changes
+def sign_out(run: Run, user: str) -> None:
+    """End what `docker login` stored for an account and its service users, everywhere."""
+    if run.dry_run:
+        raise InvalidInput("dry_run", "is not for this verb")
+    ended = run.with_provisioner(lambda provisioner: provisioner.sign_out_of_registries(user))
+    if run.form == "json":
+        run.print_object({"outcome": "changed" if ended else "unchanged", "tokens": ended})
+    else:
+        click.echo(f"{ended} ended" if ended else "unchanged")
 
 
 def _change_rights(run: Run, *, deny: bool, target: str, user: str | None, group: str | None, anonymous: bool,

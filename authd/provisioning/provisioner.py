@@ -23,6 +23,7 @@ from authd.provisioning.plan import Change, Mode, Outcome, Plan, plan
 from authd.provisioning.service_users import InsertServiceUser, SetServiceUserPassword
 from authd.provisioning.state import Secret, State
 from authd.sql import audit
+from authd.sql import docker as sql_docker
 from authd.sql import keys as sql_keys
 from authd.sql import provisioning as sql
 from authd.sql import sessions as sql_sessions
@@ -96,6 +97,17 @@ class Provisioner:
                     action="account.sign_out", actor=self._actor, account_uuid=account.uuid, object_kind="account",
                     object_name=account.identifier, new={"sessions": len(ended)}))
             return len(ended)
+
+    async def sign_out_of_registries(self, user: str) -> int:
+        """Ends every refresh token that an account, or a service user of it, has for registries; how many. Raises NotFound."""
+        async with self._db.transaction() as tx:
+            account = await get(tx, Account, user, self._now())
+            ended = await sql_docker.end_refresh_tokens(tx, account.uuid)
+            if ended:
+                await audit.write(tx, Entry(
+                    action="docker_token.end", actor=self._actor, account_uuid=account.uuid, object_kind="account",
+                    object_name=account.identifier, new={"tokens": ended}))
+            return ended
 
     async def _apply(self, tx: Transaction, change: Change) -> Result:
         now, declared, name = self._now(), change.declared, change.name

@@ -80,6 +80,11 @@ async def touch_refresh_token(db: Executor, token_id: int, now: datetime) -> Non
     await db.execute(_QUERIES["touch_refresh_token"], {"id": token_id, "now": now})
 
 
+async def end_refresh_tokens(db: Executor, account: UUID) -> int:
+    """Ends every refresh token of an account; how many there were."""
+    return await db.execute(_QUERIES["end_refresh_tokens"], {"account": account})
+
+
 async def create_repositories(
     db: Database, registry: Registry, names: Sequence[str], account: UUID, actions: Sequence[str], now: datetime,
     entry: Callable[[str], Entry],

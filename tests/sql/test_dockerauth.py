@@ -1,10 +1,12 @@
 """`authctl dockerauth` as a script meets it."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from tests.sql.authctl import Authctl
+from tests.support import open_database
 
 SITE = """
 [[domain]]
@@ -26,6 +28,10 @@ name = "Registry"
 domain = "d.example"
 """
 SERVICE = "registry.d.example"
+STORED_TOKEN = """
+INSERT INTO docker_refresh_token (token_digest, registry_id, account_uuid, service_user_id, client, created_at, last_used_at)
+SELECT sha256('x'), r.id, s.account_uuid, s.id, '', now(), now() FROM docker_registry r, service_user s
+"""
 CHANGED_AND_UNCHANGED = ("changed", "unchanged")
 
 
@@ -133,3 +139,22 @@ def test_a_repository(authctl: Authctl) -> None:
     assert rights(authctl) == []
     assert authctl.code("dockerauth", "repo", "create", f"{SERVICE}:Team") == 2
     assert authctl.code("dockerauth", "repo", "create", "other.example:app") == 1
+
+
+async def test_what_ends_what_docker_login_stored(database_url: str, tmp_path: Path) -> None:
+    """The database is asked by itself: authctl runs its own event loop."""
+    authctl = Authctl(database_url, tmp_path)
+
+    async def said(*words: str) -> str:
+        return await asyncio.to_thread(authctl.said, *words)
+
+    await asyncio.to_thread(authctl.said, "apply", "-f", "-", stdin=SITE)
+    await said("user", "set-delivery-mailbox", "alice", "alice@d.example", "-y")
+    await said("serviceuser", "create", "--user", "alice", "--username", "robot", "--password", "one")
+    async with open_database(database_url) as database:
+        for words in (["serviceuser", "edit", "robot", "--set-password", "two"], ["user", "deactivate", "alice", "-y"],
+                      ["dockerauth", "sign-out", "--user", "alice"]):
+            await database.execute(STORED_TOKEN)
+            await said(*words)
+            assert await database.fetch_all("SELECT FROM docker_refresh_token") == []
+    assert await said("dockerauth", "sign-out", "--user", "alice") == "unchanged\n"

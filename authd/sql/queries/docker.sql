@@ -75,6 +75,9 @@ INSERT INTO docker_right (registry_id, pattern, account_uuid, actions)
 SELECT registry_id, name, %(account)s, %(actions)s::text[] FROM made
 RETURNING pattern;
 
+-- name: end_refresh_tokens
+DELETE FROM docker_refresh_token WHERE account_uuid = %(account)s;
+
 -- name: remove_refresh_tokens
 DELETE FROM docker_refresh_token
 WHERE id IN (SELECT id FROM docker_refresh_token WHERE last_used_at < %(unused_since)s LIMIT %(most)s);

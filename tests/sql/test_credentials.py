@@ -89,6 +89,7 @@ async def test_credentials_that_do_not_work_are_not_adopted(database_url: str) -
 
 async def test_whoever_queues_before_a_retired_pool_goes_to_the_new_one(database_url: str) -> None:
     async with a_role(database_url) as (admin, credentials), pool(credentials) as database:
+        database.on_refused = lambda: None
         queue = asyncio.ensure_future(many(database, 100))
         await asyncio.sleep(0)
         new = await change_password(admin)

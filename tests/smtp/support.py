@@ -38,7 +38,7 @@ class Delivered:
 
 @dataclass
 class Sink:
-    """A server that takes every message, and keeps them unless `keep` is false.
+    """A server that takes every message, and keeps them unless `keep` is false. With `lmtp` it answers each recipient.
 
     `faults` maps a step (banner, EHLO, HELO, MAIL, RCPT, DATA, content, end, RSET) to replies given instead of its own, one for
     each time the step comes: a reply line, CLOSE, SILENT, HOLD, or None for its own.
@@ -47,6 +47,7 @@ class Sink:
     faults: dict[str, list[str | None]] = field(default_factory=dict)
     extensions: tuple[str, ...] = ("8BITMIME", "SIZE 100000000", "ENHANCEDSTATUSCODES", "DSN")
     keep: bool = True
+    lmtp: bool = False
     delivered: list[Delivered] = field(default_factory=list)
     commands: list[bytes] = field(default_factory=list)
     connections: int = 0
@@ -129,7 +130,9 @@ class _SinkConnection(asyncio.Protocol):
         if sink.keep:
             sink.commands.append(line)
         match verb:
-            case "EHLO":
+            case "EHLO" if sink.lmtp:
+                self._say(verb, "500 5.5.1 this is LMTP")
+            case "EHLO" | "LHLO":
                 self._say(verb, "\r\n".join([*(f"250-{x}" for x in ("sink", *sink.extensions)), "250 HELP"]))
             case "MAIL":
                 self._mail, self._recipients = line[10:], []
@@ -149,9 +152,10 @@ class _SinkConnection(asyncio.Protocol):
                 self._say(verb, "250 2.0.0 fine")
 
     def _end(self, content: bytes) -> None:
-        if self._say("end", "250 2.0.0 delivered") and self._sink.keep:
-            content = (b"\r\n" + content).replace(b"\r\n.", b"\r\n")[2:]
-            self._sink.delivered.append(Delivered(self._mail, self._recipients, content))
+        content = (b"\r\n" + content).replace(b"\r\n.", b"\r\n")[2:] if self._sink.keep else b""
+        for recipients in [[one] for one in self._recipients] if self._sink.lmtp else [self._recipients]:
+            if self._say("end", "250 2.0.0 delivered") and self._sink.keep:
+                self._sink.delivered.append(Delivered(self._mail, recipients, content))
 
     def _say(self, step: str, reply: str) -> bool:
         """Whether it is the sink's own reply that is said."""

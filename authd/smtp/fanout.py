@@ -1,0 +1,130 @@
+"""The transactions with downstreams that one message goes through, all open at once until the message is whole.
+
+Which copies travel together says their LegKey; what their answers come to, deliveries.py.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from authd.smtp.grammar import NO_RECIPIENT_PARAMETERS, MailParameters, RecipientParameters
+from authd.smtp.leg import Leg
+from authd.smtp.relay import Relay
+from authd.smtp.relay_session import DownstreamError
+from authd.smtp.replies import Reply
+from authd.smtp.routing import Copy, LegKey, Target
+
+MOST_RECIPIENTS = 100  # of one transaction: what every server takes (RFC 5321 section 4.5.3.1.8)
+
+Answers = list[tuple[Copy, Reply]]
+
+
+@dataclass
+class Transit:
+    """One transaction, and the copies whose recipients the downstream has taken. A loss is told as the reply that it is."""
+
+    key: LegKey
+    leg: Leg
+    copies: list[Copy] = field(default_factory=list)
+
+    async def data(self) -> Reply | None:
+        """Asks for the go-ahead. None: it was given; otherwise why it was not."""
+        try:
+            return await self.leg.data()
+        except DownstreamError as error:
+            return error.reply
+
+    async def content(self, content: Iterable[bytes]) -> Reply | None:
+        """Sends the message, but not its end. None: it has gone; otherwise what went wrong."""
+        try:
+            await self.leg.content(content)
+        except DownstreamError as error:
+            return error.reply
+        return None
+
+    async def end_of_data(self) -> Answers:
+        """Ends the message: the verdict on each copy."""
+        try:
+            return list(zip(self.copies, await self.leg.end_of_data(), strict=True))
+        except DownstreamError as error:
+            return [(copy, error.reply) for copy in self.copies]
+
+
+class FanOut:
+    """All transactions of one message. `relays` has every target that a copy may go to."""
+
+    def __init__(self, relays: Mapping[Target, Relay], parameters: MailParameters) -> None:
+        self._relays = relays
+        self._parameters = parameters
+        self._transits: list[Transit] = []
+        self._asked: dict[str, RecipientParameters] = {}
+
+    def __iter__(self) -> Iterator[Transit]:
+        return iter(list(self._transits))
+
+    async def offer(self, copies: Sequence[Copy], parameters: RecipientParameters) -> Answers:
+        """Asks the downstreams about the recipients of copies, all legs at the same time; opens those that are needed."""
+        self._asked |= {copy.key: parameters for copy in copies}
+        legs: dict[LegKey, list[Copy]] = {}
+        for copy in copies:
+            legs.setdefault(copy.leg, []).append(copy)
+        answers = await asyncio.gather(*(self._offer_on_leg(key, group) for key, group in legs.items()))
+        return [answer for group in answers for answer in group]
+
+    async def prepare(self, wanted: Mapping[LegKey, Sequence[Copy]]) -> Answers:
+        """Leaves exactly the wanted copies: a leg with anything else is closed, and what is missing is asked for anew."""
+        missing = {copy.key: copy for copies in wanted.values() for copy in copies}
+        for transit in self:
+            keys = {copy.key for copy in transit.copies}
+            if keys and keys <= missing.keys():
+                missing = {key: copy for key, copy in missing.items() if key not in keys}
+            else:
+                self.drop(transit)
+        answers: Answers = []
+        for copy in missing.values():
+            answers += await self.offer([copy], self._asked[copy.key])
+        return answers
+
+    def drop(self, transit: Transit) -> None:
+        """Ends a transaction."""
+        if transit in self._transits:
+            self._transits.remove(transit)
+        transit.leg.give_up()
+
+    def give_up(self) -> None:
+        """Ends all transactions."""
+        for transit in self:
+            self.drop(transit)
+
+    async def _offer_on_leg(self, key: LegKey, copies: Sequence[Copy]) -> Answers:
+        answers: Answers = []
+        for number, copy in enumerate(copies):
+            transit = self._with_room(key)
+            try:
+                if transit is None:
+                    transit = Transit(key, Leg(self._relays[key.target], key.sender, self._mail_parameters(key)))
+                    self._transits.append(transit)
+                    reply = await transit.leg.mail()
+                    if not reply.is_positive:
+                        self.drop(transit)
+                        return [*answers, *((other, reply) for other in copies[number:])]
+                reply = await transit.leg.recipient(copy.recipient, self._recipient_parameters(copy))
+            except DownstreamError as error:
+                if transit is not None:
+                    self.drop(transit)
+                return [*answers, *((other, error.reply) for other in copies[number:])]
+            if reply.is_positive:
+                transit.copies.append(copy)
+            answers.append((copy, reply))
+        return answers
+
+    def _with_room(self, key: LegKey) -> Transit | None:
+        return next((transit for transit in self._transits
+                     if transit.key == key and len(transit.copies) < MOST_RECIPIENTS), None)
+
+    def _mail_parameters(self, key: LegKey) -> MailParameters:
+        """A list sends a message of its own (RFC 3461 section 5.2.7.3)."""
+        return self._parameters if key.mailing_list is None else replace(self._parameters, ret=None, envid=None)
+
+    def _recipient_parameters(self, copy: Copy) -> RecipientParameters:
+        return self._asked[copy.key] if copy.leg.mailing_list is None else NO_RECIPIENT_PARAMETERS

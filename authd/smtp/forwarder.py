@@ -1,0 +1,241 @@
+"""mailforwarder: resolves recipients and hands each copy to who takes it further (smtp.md section 5). The pipeline of a
+transaction, and the listener.
+
+Where mail goes is decided in routing.py, what the answers come to in deliveries.py; how a whole message leaves stands in
+handover.py, sockets in server.py and relay.py.
+"""
+
+import logging
+import secrets
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain
+
+from authd.config import values
+from authd.config.settings import ForwarderSettings, SmtpSettings
+from authd.identity.addresses import is_within
+from authd.log import request_id
+from authd.smtp import forwarded, inspection, message, replies
+from authd.smtp.deliveries import Deliveries, delivered_to
+from authd.smtp.fanout import FanOut
+from authd.smtp.grammar import Path
+from authd.smtp.handover import Dialect, Handover
+from authd.smtp.inspection import Inspected
+from authd.smtp.list_reports import ListReports
+from authd.smtp.mail_store import MailStore
+from authd.smtp.message import Client
+from authd.smtp.relay import Relay, Timeouts
+from authd.smtp.replies import Reply
+from authd.smtp.routing import LegKey, Rules, Sender, Target
+from authd.smtp.server import Listener
+from authd.smtp.session import Mail, Recipient
+from authd.smtp.spool import Spool
+from authd.smtp.workers import Workers
+
+_log = logging.getLogger(__name__)
+_LOOPBACK = values.networks(["127.0.0.0/8", "::1"])
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of messages, and of members that were left out: for metrics."""
+
+    accepted: int = 0
+    deferred: int = 0
+    refused: int = 0
+    left_out: int = 0
+
+
+def rules_of(settings: ForwarderSettings) -> Rules:
+    """What the configuration says of routing."""
+    local_part, _, domain = settings.postmaster.rpartition("@")
+    return Rules(
+        postmaster=Path(local_part, domain) if settings.postmaster else None,
+        passes_unknown=settings.unknown_local == "pass", discards_blocked=settings.blocked == "discard",
+        rewrites_to_primary=settings.rewrite_to_primary, relays_foreign=settings.relay_foreign,
+        has_transactional_relay=settings.transactional_relay is not None)
+
+
+class ForwarderListener:
+    """mailforwarder on its port. `memory_key`: 32 bytes that every process on the database shares."""
+
+    def __init__(self, forwarder: ForwarderSettings, settings: SmtpSettings, store: MailStore, memory_key: bytes, *,
+                 now: Callable[[], datetime], new_id: Callable[[], str] = lambda: secrets.token_hex(8)) -> None:
+        self.settings = settings
+        self.store = store
+        self.memory_key = memory_key
+        self.now = now
+        self.new_id = new_id
+        self.counts = Counts()
+        self.hostname = settings.hostname or socket.gethostname()
+        self.workers = Workers("forwarder")
+        timeouts = Timeouts(settings.connect_timeout, settings.reply_timeout, settings.data_timeout)
+        targets = {Target.LOCAL: forwarder.local_delivery, Target.REMOTE: forwarder.remote_relay}
+        if forwarder.transactional_relay is not None:
+            targets[Target.TRANSACTIONAL] = forwarder.transactional_relay
+        relays = {downstream: Relay(downstream, self.hostname, timeouts) for downstream in targets.values()}
+        self.relays = {target: relays[downstream] for target, downstream in targets.items()}
+        self.reports = ListReports(self.relays[Target.LOCAL], store, self.hostname, now=now, new_id=new_id)
+        self._listener = Listener(forwarder.listen, settings, self.hostname, lambda: ForwarderPipeline(self),
+                                  offers_dsn=lambda: all(relay.offers_dsn for relay in self.relays.values()))
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens."""
+        return self._listener.address
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return self._listener.connections
+
+    async def start(self) -> None:
+        """Begins to listen. OSError where the address cannot be had."""
+        await self._listener.start()
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Finishes running transactions within the grace period; everybody else is told 421."""
+        await self._listener.stop(grace_seconds)
+        await self.reports.finish()
+        for relay in self.relays.values():
+            relay.close()
+        self.workers.close()
+
+    def serves(self, client: Client) -> bool:
+        """Whether the client may send through us."""
+        return is_within(client.address, (*_LOOPBACK, *self.settings.allow_clients))
+
+
+@dataclass
+class _Transaction:
+    """One message while it passes through."""
+
+    id: str
+    client: Client
+    sender: Sender
+    fan_out: FanOut
+    deliveries: Deliveries
+    spool: Spool
+    handover: Handover | None = None
+    is_accepted: bool = False
+
+
+class ForwarderPipeline:
+    """The transactions of one client, one after another (server.Pipeline)."""
+
+    def __init__(self, forwarder: ForwarderListener) -> None:
+        self._forwarder = forwarder
+        self._transaction: _Transaction | None = None
+
+    @property
+    def is_committing(self) -> bool:
+        """Whether a downstream may be delivering, or what it has delivered is still to be remembered."""
+        handover = self._transaction.handover if self._transaction is not None else None
+        return handover is not None and handover.is_committing
+
+    async def mail(self, mail: Mail, client: Client) -> Reply:
+        """Begins a transaction. Downstreams hear of it with the first recipient, as only that says which they are."""
+        forwarder = self._forwarder
+        if not forwarder.serves(client):
+            return replies.CLIENT_REFUSED
+        message_id = forwarder.new_id()
+        request_id.set(message_id)
+        sender = await forwarder.store.sender(mail.sender)
+        self._transaction = _Transaction(
+            message_id, client, sender, FanOut(forwarder.relays, mail.parameters), Deliveries(), Spool())
+        return replies.SENDER_OK
+
+    async def recipient(self, recipient: Recipient) -> Reply:
+        """Resolves the recipient and asks the downstreams about every copy that it needs."""
+        transaction = self._current()
+        route = await self._forwarder.store.route(recipient.path, transaction.sender)
+        if route.refusal is not None:
+            _log.info("from=<%s> to=<%s> refused: %s", transaction.sender.path, recipient.path, route.refusal)
+            return route.refusal
+        deliveries = transaction.deliveries
+        for copy, reply in await transaction.fan_out.offer(deliveries.unasked(route), recipient.parameters):
+            deliveries.asked(copy, reply)
+        answer = deliveries.admit(route)
+        if not answer.is_positive:
+            _log.info("from=<%s> to=<%s> refused: %s", transaction.sender.path, recipient.path, answer)
+        return answer
+
+    async def data(self) -> Reply:
+        """The downstreams are asked once the message is here, so that they never wait for our client."""
+        return replies.START_INPUT
+
+    def content(self, data: bytes) -> None:
+        """Keeps a piece of the message."""
+        self._current().spool.append(data)
+
+    async def end_of_data(self) -> Reply | Sequence[Reply]:
+        """Hands every copy over, and answers what the downstreams did."""
+        transaction, counts = self._current(), self._forwarder.counts
+        try:
+            answer = await self._hand_over(transaction)
+        except Exception:
+            counts.deferred += 1
+            raise
+        answers = [answer] if isinstance(answer, Reply) else answer
+        transaction.is_accepted = any(reply.is_positive for reply in answers)
+        worst = max(answers, key=_severity)
+        if worst.is_positive:
+            counts.accepted += 1
+        elif worst.code < 500:
+            counts.deferred += 1
+        else:
+            counts.refused += 1
+        _log.info("from=<%s> to=<%s> size=%d answer=%s", transaction.sender.path,
+                  ">,<".join(transaction.deliveries.recipients), transaction.spool.size, worst)
+        return answer
+
+    async def answered(self, heard: bool) -> None:
+        """Remembers what the client does not know of, or forgets what it knows."""
+        transaction = self._transaction
+        if transaction is not None and transaction.handover is not None:
+            await transaction.handover.answered(heard)
+            if transaction.is_accepted and (left_out := transaction.deliveries.left_out()):
+                self._forwarder.counts.left_out += len(left_out)
+                self._forwarder.reports.report(left_out)
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Forgets the transaction."""
+        transaction, self._transaction = self._transaction, None
+        if transaction is not None:
+            transaction.fan_out.give_up()
+
+    def _current(self) -> _Transaction:
+        if self._transaction is None:
+            raise RuntimeError("no transaction")
+        return self._transaction
+
+    async def _hand_over(self, transaction: _Transaction) -> Reply | list[Reply]:
+        forwarder, spool = self._forwarder, transaction.spool
+        strict = forwarder.settings.strict_8bit and not all(
+            "8BITMIME" in transit.leg.extensions for transit in transaction.fan_out)
+        inspected, digest = await forwarder.workers.run(
+            spool.size, self._inspect, spool, str(transaction.sender.path), strict)
+        if inspected.refusal is not None:
+            return inspected.refusal
+        transaction.deliveries.drop_loops(delivered_to([(field.name, field.value) for field in inspected.header]))
+        dialect = Dialect.LMTP if transaction.client.protocol == "LMTP" else Dialect.SMTP
+        transaction.handover = Handover(transaction.deliveries, transaction.fan_out, forwarder.store, digest, dialect)
+        received = message.received(transaction.client, forwarder.hostname, transaction.id, forwarder.now())
+        has_list_id = message.count(inspected.header, b"list-id") > 0
+
+        def content(leg: LegKey) -> Iterable[bytes]:
+            return chain([forwarded.header(leg, transaction.id, has_list_id=has_list_id), received], spool.pieces())
+
+        return await transaction.handover.run(content)
+
+    def _inspect(self, spool: Spool, sender: str, needs_7bit: bool) -> tuple[Inspected, bytes]:
+        inspected = inspection.inspect(spool, self._forwarder.settings, needs_7bit=needs_7bit)
+        return inspected, inspection.digest(self._forwarder.memory_key, sender, spool, inspected)
+
+
+def _severity(reply: Reply) -> int:
+    """A passing failure is worse than a lasting one: it will come again."""
+    return {4: 2, 5: 1}.get(reply.code // 100, 0)

@@ -1,0 +1,154 @@
+"""From a message that is whole to the answers for it: the downstreams get it, and what they took is remembered until the
+client knows (smtp.md section 3).
+
+Nothing is committed before every downstream has given the go-ahead and has the content. Then the final dots go leg by leg.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from enum import Enum, auto
+
+from authd.errors import DatabaseUnavailable
+from authd.smtp import replies
+from authd.smtp.deliveries import Deliveries, Row
+from authd.smtp.fanout import FanOut
+from authd.smtp.mail_store import MailStore
+from authd.smtp.replies import Reply
+from authd.smtp.routing import LegKey
+
+_log = logging.getLogger(__name__)
+_LONGEST_PAUSE = 2.0
+PATIENCE = 30.0  # seconds that a client waits for the database to remember what was delivered
+
+
+class Dialect(Enum):
+    """How many answers the client gets: one in all, or one for each recipient."""
+
+    SMTP = auto()
+    LMTP = auto()
+
+
+class Handover:
+    """One message, once. `digest` stands for the message and its sender."""
+
+    def __init__(self, deliveries: Deliveries, fan_out: FanOut, store: MailStore, digest: bytes, dialect: Dialect, *,
+                 patience: float = PATIENCE) -> None:
+        self.is_committing = False
+        self._deliveries = deliveries
+        self._fan_out = fan_out
+        self._store = store
+        self._digest = digest
+        self._dialect = dialect
+        self._patience = patience
+        self._refusal: Reply | None = None
+        self._unwritten: list[Row] = []
+        self._has_rows = False
+
+    async def run(self, content: Callable[[LegKey], Iterable[bytes]]) -> Reply | list[Reply]:
+        """Sends every copy that is still needed; `content` gives the bytes for a leg. The answer, or in LMTP the answers."""
+        known = await self._store.delivered(self._digest)
+        self._has_rows = bool(known)
+        self._deliveries.recall(known)
+        for copy, reply in await self._fan_out.prepare(self._deliveries.open()):
+            self._deliveries.asked(copy, reply)
+        if not self._is_over():
+            await self._ask_for_data()
+        if not self._is_over():
+            await self._send(content)
+        if not self._is_over():
+            try:
+                await self._end()
+            except Exception:
+                await self._write_for_sure()
+                raise
+        self._fan_out.give_up()
+        return self._answer()
+
+    async def answered(self, heard: bool) -> None:
+        """The client has the answer, and what it was answered 250 for need not be known any more; or it left before."""
+        try:
+            if not heard:
+                await self._write_for_sure()
+            elif self._has_rows and (done := self._done()):
+                await self._store.forget(self._digest, done)
+        except DatabaseUnavailable as error:
+            _log.warning("delivered copies are remembered longer than needed: %s", error)
+        finally:
+            self.is_committing = False
+
+    def _is_over(self) -> bool:
+        """Whether nothing is left to send, or (while nothing is committed) nothing shall be."""
+        if self._refusal is not None or not self._deliveries.open():
+            return True
+        return self._dialect is Dialect.SMTP and not self._deliveries.answer().is_positive
+
+    def _answer(self) -> Reply | list[Reply]:
+        if self._refusal is not None:
+            return self._refusal
+        return self._deliveries.answer() if self._dialect is Dialect.SMTP else self._deliveries.answers()
+
+    def _done(self) -> list[str]:
+        """The recipients, in lower case, that were answered 250."""
+        answer = self._answer()
+        answers = [answer] * len(self._deliveries.recipients) if isinstance(answer, Reply) else answer
+        return [name.lower() for name, reply in zip(self._deliveries.recipients, answers, strict=True) if reply.is_positive]
+
+    async def _ask_for_data(self) -> None:
+        """One refusal ends everything, and nothing has been committed."""
+        transits = list(self._fan_out)
+        refusals = await asyncio.gather(*(transit.data() for transit in transits))
+        refused = [reply for reply in refusals if reply is not None]
+        if not refused:
+            return
+        if self._dialect is Dialect.SMTP:
+            self._refusal = min(refused, key=lambda reply: reply.code)
+        for transit, reply in zip(transits, refusals, strict=True):
+            self._deliveries.failed(transit.copies, reply or replies.NOTHING_SENT)
+
+    async def _send(self, content: Callable[[LegKey], Iterable[bytes]]) -> None:
+        transits = list(self._fan_out)
+        losses = await asyncio.gather(*(transit.content(content(transit.key)) for transit in transits))
+        for transit, loss in zip(transits, losses, strict=True):
+            if loss is not None:
+                self._deliveries.failed(transit.copies, loss)
+                self._fan_out.drop(transit)
+
+    async def _end(self) -> None:
+        """The final dots. What one leg has taken is written down before the next; of the last it need not be known, as long
+        as the client hears our answer.
+        """
+        self.is_committing = True
+        waiting = list(self._fan_out)
+        while waiting:
+            transit = waiting.pop(0)
+            for copy, reply in await transit.end_of_data():
+                self._deliveries.sent(copy, reply)
+            self._unwritten += self._deliveries.rows(transit.copies)
+            if waiting:
+                await self._write()
+        if not all(reply.is_positive for reply in self._deliveries.answers()):
+            await self._write_for_sure()
+
+    async def _write(self) -> bool:
+        """Writes down what was delivered, in one statement. False: the database cannot just now."""
+        if not self._unwritten:
+            return True
+        try:
+            await self._store.remember(self._digest, self._unwritten)
+        except DatabaseUnavailable as error:
+            _log.warning("delivered copies are not remembered yet: %s", error)
+            return False
+        self._unwritten, self._has_rows = [], True
+        return True
+
+    async def _write_for_sure(self) -> None:
+        """As _write, again and again for a while: what is not known then will be delivered twice."""
+        loop = asyncio.get_running_loop()
+        ends, pause = loop.time() + self._patience, 0.1
+        while not await self._write():
+            if loop.time() + pause > ends:
+                _log.error("%d delivered copies could not be remembered and may come twice", len(self._unwritten))
+                return
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)

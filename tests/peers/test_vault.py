@@ -156,18 +156,20 @@ async def test_a_vault_sealed_beyond_the_end_of_every_lease_fails_no_statement(b
             await asyncio.sleep(0.05)
 
 
-async def role_is_gone(database: str, role: str) -> None:
+async def role_is_gone(database_url: str, role: str) -> None:
     """OpenBao answers a revocation before it has dropped the role."""
-    async with asyncio.timeout(20), open_database(database, pool_size=2) as admin:
+    async with asyncio.timeout(20), open_database(database_url, pool_size=2) as admin:
         while await admin.fetch_one("SELECT 1 FROM pg_roles WHERE rolname = %(role)s", {"role": role}):
             await asyncio.sleep(0)
 
 
-async def test_a_revoked_token_fails_no_statement_even_where_more_connections_are_needed(bao: OpenBao, database: str) -> None:
+async def test_a_revoked_token_fails_no_statement_even_where_more_connections_are_needed(
+    bao: OpenBao, database: str, database_url: str,
+) -> None:
     async with kept(database, bao.settings(**bao.approle())) as (db, keeper):
         before = db.credentials
         assert bao.revoke_tokens() >= 1
-        await role_is_gone(database, before.user)
+        await role_is_gone(database_url, before.user)
         await asyncio.gather(*(db.fetch_one("SELECT pg_sleep(0.05)") for _ in range(8)))
         assert db.credentials != before
         assert keeper.status().done["log in"] == 2

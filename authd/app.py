@@ -32,6 +32,7 @@ from authd.identity.passwords import Hasher
 from authd.identity.sessions import Sessions
 from authd.keys.cipher import load_cipher
 from authd.keys.store import KeyStore
+from authd.metrics import Metrics
 from authd.oauth.issuing import Issuer, Lifetimes
 from authd.oauth.metadata import issuer_of
 from authd.oauth.service import OAuth
@@ -83,6 +84,8 @@ async def build(database: Database, settings: Settings, clock: Callable[[], date
         sessions=Sessions(database, settings.session, clock), oauth=oauth, docker=docker,
         templates=page_templates(settings.branding, assets), assets=assets,
         form_secret=await server_secret(database, "csrf"), readiness=readiness, now=clock,
+        metrics=Metrics(started=clock().timestamp(), busy_connections=lambda: database.busy,
+                        pending_hashes=lambda: hasher.pending, logins=accounts.outcomes),
         application_behind=requesting_application(oauth))
     return Parts(services, hasher)
 
@@ -150,12 +153,13 @@ class Daemon:
         changes.start()
         if self._keeper is not None:
             self._keeper.replaced = changes.reopen
+            parts.services.metrics.vault = self._keeper.status
         self._running.push_async_callback(changes.stop)
         hygiene = asyncio.create_task(jobs.repeat(
             self.database, "hygiene", _HYGIENE_SECONDS, lambda: remove_expired(self.database, self.settings, now())))
         self._running.callback(hygiene.cancel)
         await self._running.enter_async_context(self._web(parts.services))
-        await self._running.enter_async_context(self._signers(parts.services.keys))
+        await self._running.enter_async_context(self._signers(parts.services))
         _log.info("authd %s is ready: %s", __version__, self.settings.http.public_url)
 
     async def stop(self) -> None:
@@ -245,18 +249,19 @@ class Daemon:
             await server.drain(http.shutdown_grace)
 
     @asynccontextmanager
-    async def _signers(self, keys: KeyStore) -> AsyncIterator[None]:
+    async def _signers(self, services: Services) -> AsyncIterator[None]:
         if not self.settings.signer.enabled:
             yield
             return
         lists = ListSenders(self.database, now)
-        listeners = [SignerListener(mapping, self.settings.smtp, keys, lists, now=now,
+        listeners = [SignerListener(mapping, self.settings.smtp, services.keys, lists, now=now,
                                     signature_lifetime=self.settings.signer.signature_lifetime)
                      for mapping in self.settings.signer.mappings]
         try:
             for listener in listeners:
                 await listener.start()
                 self._listeners[f"signer {listener.mapping.listen}"] = listener.mapping.listen
+                services.metrics.signers[str(listener.mapping.listen)] = listener
             yield
         finally:
             await asyncio.gather(*(listener.stop(self.settings.http.shutdown_grace) for listener in listeners))

@@ -33,6 +33,9 @@ class HttpSettings:
     tls_key: Path | None = setting(values.path, None, "PEM file with the private key")
     trusted_proxies: tuple[Network, ...] = setting(
         values.networks, (), "networks whose X-Forwarded-For, -Proto and -Host are believed")
+    metrics_clients: tuple[Network, ...] = setting(
+        values.networks, values.networks(["127.0.0.0/8", "::1"]),
+        "networks that may read /metrics, from their own address and not through a proxy")
     reuse_port: bool = setting(values.boolean, False, "let several authd processes share the port")
     max_body: int = setting(values.size, 65536, "largest request body in bytes")
     shutdown_grace: float = setting(values.seconds, 10.0, "seconds that running work gets when authd stops; 20 at most")

@@ -1,4 +1,5 @@
-"""One log line for each request that was answered, at level debug unless it failed: no query, no body, no cookie."""
+"""What is noted of each request that was answered: a number for the metrics, and a log line (at level debug unless it
+failed) without query, body or cookie."""
 
 import logging
 
@@ -13,6 +14,10 @@ def log_request(handler: RequestHandler) -> None:
     """Tornado's `log_function`."""
     status = handler.get_status()
     level = logging.INFO if status >= 400 else logging.DEBUG
-    if isinstance(handler, Handler) and logger.isEnabledFor(level):
+    if not isinstance(handler, Handler):
+        return
+    seconds = handler.request.request_time()
+    handler.services.metrics.request(type(handler), status, seconds)
+    if logger.isEnabledFor(level):
         logger.log(level, "%s %s %s %d %.1f ms", handler.client_address, handler.request.method, handler.log_path,
-                   status, 1000 * handler.request.request_time())
+                   status, 1000 * seconds)

@@ -5,7 +5,7 @@ from typing import Any
 from tornado.httputil import ParseBodyConfig, ParseMultipartConfig, set_parse_body_config
 from tornado.web import Application
 
-from authd.handlers import access, admin, checkpassword, docker, getkey, health, home, login, oauth, static
+from authd.handlers import access, admin, checkpassword, docker, getkey, health, home, login, metrics, oauth, static
 from authd.handlers.base import NotFoundHandler, Services
 
 Route = tuple[str, type[Any]]
@@ -19,6 +19,7 @@ ROUTES: list[Route] = [
     (r"/getkey/?", getkey.GetkeyHandler),
     (r"/health/?", health.HealthHandler),
     (r"/health/ready/?", health.ReadyHandler),
+    (r"/metrics/?", metrics.MetricsHandler),
     (r"/robots\.txt", static.RobotsHandler),
     (r"/static/([a-z_-]+-[0-9a-f]{16}\.[a-z]+)", static.StaticHandler),
     (r"/v2/?", docker.VersionHandler),

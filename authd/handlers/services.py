@@ -11,6 +11,7 @@ from authd.handlers.assets import Assets
 from authd.identity.accounts import Accounts
 from authd.identity.sessions import Sessions
 from authd.keys.store import KeyStore
+from authd.metrics import Metrics
 from authd.oauth.service import OAuth
 from authd.templating import Templates
 
@@ -39,7 +40,7 @@ async def no_application(next_path: str) -> RequestingApplication | None:
 @dataclass(frozen=True)
 class Services:
     """`Services(config=…, keys=…, accounts=…, sessions=…, oauth=…, docker=…, templates=…, assets=…, form_secret=…,
-    readiness=…, now=…)`.
+    readiness=…, metrics=…, now=…)`.
 
     `form_secret` is the server secret "csrf" (32 bytes, the same in every process). `readiness` answers for each
     component (database, keys, listeners, …). `application_behind` tells for a checked `next` path which
@@ -56,5 +57,6 @@ class Services:
     assets: Assets
     form_secret: bytes
     readiness: Callable[[], Awaitable[Mapping[str, ComponentState]]]
+    metrics: Metrics
     now: Callable[[], datetime]
     application_behind: Callable[[str], Awaitable[RequestingApplication | None]] = no_application

@@ -6,6 +6,7 @@ Sessions are in `sessions`, changing accounts (the command line, the admin pages
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ from uuid import UUID
 
 from authd.audit import Entry
 from authd.config.settings import PasswordSettings
-from authd.errors import InvalidCredentials, InvalidInput, NotFound, Overloaded, PermissionMissing, Throttled
+from authd.errors import AuthdError, InvalidCredentials, InvalidInput, NotFound, Overloaded, PermissionMissing, Throttled
 from authd.identity import crypt, login_record, password_policy
 from authd.identity.addresses import LONGEST_LOGIN_NAME, client_address, client_ip, network_of, parse_login_name
 from authd.identity.facts import Account, Login, LoginAttempt
@@ -33,7 +34,8 @@ _NOTED_EVERY = timedelta(minutes=5)
 class Accounts:
     """Answers who a login name belongs to, and whether a password proves it.
 
-    `clock` is monotonic, in seconds. Until `calibrate` has run a refusal takes the longest time it may.
+    `clock` is monotonic, in seconds. Until `calibrate` has run a refusal takes the longest time it may. `outcomes`
+    counts attempts: "proven", or the code of the error.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Accounts:
         self._now = now
         self._clock = clock
         self._sleep = sleep
+        self.outcomes: Counter[str] = Counter()
         self._refusal_is_set = settings.refusal_ms is not None
         self.refusal_seconds = _LONGEST_REFUSAL if settings.refusal_ms is None else settings.refusal_ms / 1000
 
@@ -70,7 +73,7 @@ class Accounts:
         `login.permissions` with what it requires. Raises InvalidCredentials (one error, at one time, whatever the
         reason), Throttled, Overloaded, DatabaseUnavailable.
         """
-        async with self._refusals_in_equal_time():
+        async with self._attempt():
             _refuse_malformed(attempt)
             name = parse_login_name(attempt.username)
             login = None if name is None else await sql.login(self._db, name)
@@ -79,7 +82,7 @@ class Accounts:
 
     async def confirm(self, account: Account, attempt: LoginAttempt) -> None:
         """Checks the account's own password again (`attempt.username` is only logged). Raises as `authenticate`."""
-        async with self._refusals_in_equal_time():
+        async with self._attempt():
             _refuse_malformed(attempt)
             current = await sql.by_uuid(self._db, account.uuid)
             login = None if current is None else Login(current, None, frozenset())
@@ -120,13 +123,17 @@ class Accounts:
             await audit.write(tx, entry)
 
     @asynccontextmanager
-    async def _refusals_in_equal_time(self) -> AsyncIterator[None]:
+    async def _attempt(self) -> AsyncIterator[None]:
+        """Counts how it ends; refusals take equal time."""
         begin = self._clock()
         try:
             yield
-        except InvalidCredentials:
-            await self._sleep(max(0.0, begin + self.refusal_seconds - self._clock()))
+        except AuthdError as error:
+            self.outcomes[error.code] += 1
+            if isinstance(error, InvalidCredentials):
+                await self._sleep(max(0.0, begin + self.refusal_seconds - self._clock()))
             raise
+        self.outcomes["proven"] += 1
 
     async def _prove(self, attempt: LoginAttempt, login: Login | None, name: str) -> Login:
         """Checks the password and tells of the outcome. What may not log in costs a hash like everything else."""

@@ -32,15 +32,14 @@ class Dialect(Enum):
 class Handover:
     """One message, once. `digest` stands for the message and its sender."""
 
-    def __init__(self, deliveries: Deliveries, fan_out: FanOut, store: MailStore, digest: bytes, dialect: Dialect, *,
-                 patience: float = PATIENCE) -> None:
+    def __init__(self, deliveries: Deliveries, fan_out: FanOut, store: MailStore, digest: bytes,
+                 dialect: Dialect) -> None:
         self.is_committing = False
         self._deliveries = deliveries
         self._fan_out = fan_out
         self._store = store
         self._digest = digest
         self._dialect = dialect
-        self._patience = patience
         self._refusal: Reply | None = None
         self._unwritten: list[Row] = []
         self._has_rows = False
@@ -145,7 +144,7 @@ class Handover:
     async def _write_for_sure(self) -> None:
         """As _write, again and again for a while: what is not known then will be delivered twice."""
         loop = asyncio.get_running_loop()
-        ends, pause = loop.time() + self._patience, 0.1
+        ends, pause = loop.time() + PATIENCE, 0.1
         while not await self._write():
             if loop.time() + pause > ends:
                 _log.error("%d delivered copies could not be remembered and may come twice", len(self._unwritten))

@@ -51,6 +51,7 @@ class Sink:
     delivered: list[Delivered] = field(default_factory=list)
     commands: list[bytes] = field(default_factory=list)
     connections: int = 0
+    content_size: int = 0
     port: int = 0
     arrived: defaultdict[str, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
     open: set[asyncio.Transport] = field(default_factory=set)
@@ -95,6 +96,7 @@ class _SinkConnection(asyncio.Protocol):
         self._sink.open.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
+        self._sink.content_size += len(data) if self._in_content else 0
         searched = max(0, len(self._input) - 5)
         self._input += data
         while not self._transport.is_closing() and not self._is_deaf:

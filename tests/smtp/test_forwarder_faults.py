@@ -1,0 +1,347 @@
+"""What the forwarder's client reads, and what arrives, when something fails (smtp.md sections 3 and 7).
+
+Everywhere the client tries again, with what it was not answered 250 for, and then everybody has each message once.
+"""
+
+import asyncio
+import dataclasses
+from collections.abc import Collection
+from typing import Any
+
+import pytest
+
+from authd.errors import DatabaseUnavailable
+from authd.smtp import handover
+from authd.smtp.deliveries import Row
+from authd.smtp.grammar import Path
+from authd.smtp.mail_store import MailStore
+from authd.smtp.routing import Route, Sender
+from tests.smtp.forwarding import JOE, SETTINGS, Site, forwarding, send
+from tests.smtp.support import CLOSE, HOLD, MESSAGE, SILENT, Sink, connected, until
+
+IMPATIENT = dataclasses.replace(SETTINGS, connect_timeout=0.3, reply_timeout=0.3, data_timeout=0.3)
+RECIPIENTS = ("alice@example.com", "far@example.com", "x@gone.example")
+EVERYBODY = ["alice@example.com", "keeper@far.example", "kim@far.example", "lee@far.example", "mia@far.example"]
+STEPS = ["MAIL", "RCPT", "DATA", "content", "end"]
+PASSING = ["450 4.7.1 later", "421 4.3.2 closing", CLOSE, SILENT, "nonsense"]
+
+
+def heal(site: Site) -> None:
+    """Nothing fails any more."""
+    site.local.faults.clear()
+    site.remote.faults.clear()
+
+
+async def offered(site: Site, *recipients: str, content: bytes = MESSAGE) -> dict[str, str]:
+    """The last word on each recipient of an SMTP transaction."""
+    client, said = site.client, {}
+    assert (await client.command("RSET")).startswith("250")
+    assert (await client.command(f"MAIL FROM:<{JOE}>")).startswith("250")
+    for recipient in recipients:
+        said[recipient] = await client.command(f"RCPT TO:<{recipient}>")
+    if any(reply.startswith("250") for reply in said.values()):
+        reply = await client.command("DATA")
+        if reply.startswith("354"):
+            await client.write(content + b".\r\n")
+            reply = await client.reply()
+        said |= {recipient: reply for recipient, answer in said.items() if answer.startswith("250")}
+    return said
+
+
+async def offered_by_lmtp(site: Site, *recipients: str, content: bytes = MESSAGE) -> dict[str, str]:
+    """The last word on each recipient of an LMTP transaction."""
+    client, said = site.client, {}
+    assert (await client.command("LHLO client.example.com")).startswith("250")
+    assert (await client.command(f"MAIL FROM:<{JOE}>")).startswith("250")
+    for recipient in recipients:
+        said[recipient] = await client.command(f"RCPT TO:<{recipient}>")
+    taken = [recipient for recipient, reply in said.items() if reply.startswith("250")]
+    if taken:
+        assert (await client.command("DATA")).startswith("354")
+        await client.write(content + b".\r\n")
+        for recipient in taken:
+            said[recipient] = await client.reply()
+    return said
+
+
+async def until_taken(site: Site, speak: Any) -> list[dict[str, str]]:
+    """Tries until nothing is deferred; everything that was said. The faults are there at the first time only."""
+    said = [await speak(site, *RECIPIENTS)]
+    heal(site)
+    while left := [recipient for recipient, reply in said[-1].items() if reply.startswith("4")]:
+        assert len(said) < 4
+        said.append(await speak(site, *left))
+    return said
+
+
+@pytest.mark.parametrize("speak", [offered, offered_by_lmtp])
+@pytest.mark.parametrize("where", ["local", "remote"])
+@pytest.mark.parametrize("fault", PASSING)
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_passing_fault_loses_and_doubles_nothing(database_url: str, step: str, fault: str, where: str,
+                                                         speak: Any) -> None:
+    if step == "content" and fault == "nonsense":
+        pytest.skip("a server says nothing while it reads")
+    faulty, sound = Sink({step: [fault, fault]}), Sink()
+    local, remote = (faulty, sound) if where == "local" else (sound, faulty)
+    async with forwarding(database_url, local=local, remote=remote, settings=IMPATIENT) as site:
+        said = await until_taken(site, speak)
+        assert not any(reply.startswith("5") for answers in said for reply in answers.values())
+        assert site.recipients() == EVERYBODY
+        assert await site.rows() == []
+        assert (await send(site, "bob@example.com", content=MESSAGE)).startswith("250")
+
+
+@pytest.mark.parametrize("speak", [offered, offered_by_lmtp])
+@pytest.mark.parametrize("where", ["local", "remote"])
+async def test_a_downstream_that_is_not_there(database_url: str, where: str, speak: Any) -> None:
+    async with forwarding(database_url) as site:
+        missing = site.local if where == "local" else site.remote
+        relay = next(relay for relay in site.forwarder.relays.values() if relay.target.port == missing.port)
+        there, relay.target = relay.target, dataclasses.replace(relay.target, port=1)
+        first = await speak(site, *RECIPIENTS)
+        assert {reply[:3] for reply in first.values()} == {"451", "250"}
+        relay.target = there
+        assert set((await speak(site, *(one for one in first if first[one][0] == "4"))).values()) <= {
+            "250 2.0.0 delivered", "250 2.0.0 Ok"}
+        assert site.recipients() == EVERYBODY
+
+
+@pytest.mark.parametrize("step", ["DATA", "end"])
+async def test_a_lasting_refusal_of_a_message_is_passed_on(database_url: str, step: str) -> None:
+    async with forwarding(database_url, local=Sink({step: ["554 5.7.1 spam"]})) as site:
+        assert await send(site, *RECIPIENTS, content=MESSAGE) == "554 5.7.1 spam"
+        assert ("alice@example.com" in site.recipients()) is False
+        assert (site.recipients() == []) is (step == "DATA")
+    async with forwarding(database_url, local=Sink({step: ["554 5.7.1 spam"]})) as site:
+        said = await offered_by_lmtp(site, *RECIPIENTS)
+        assert said["alice@example.com"] == "554 5.7.1 spam"
+        assert {said[name][:3] for name in RECIPIENTS[1:]} == {"451" if step == "DATA" else "250"}
+
+
+async def test_members_that_are_refused_are_left_out_and_reported_once_a_day(database_url: str) -> None:
+    remote = Sink({"RCPT": [None, "550 5.1.1 no lee here", None, None, "550 5.1.1 no lee here"]})
+    async with forwarding(database_url, remote=remote) as site:
+        for _ in range(2):
+            assert await send(site, "far@example.com", content=MESSAGE) == "250 2.0.0 Ok"
+            await site.forwarder.reports.finish()
+        assert site.recipients() == ["kim@far.example", "kim@far.example", "mia@far.example", "mia@far.example",
+                                     "owner@example.com"]
+        (report,) = site.local.delivered
+        assert report.mail.startswith(b"<>")
+        assert b"lee@far.example" in report.content and b"550 5.1.1 no lee here" in report.content
+        assert b"kim@far.example" not in report.content
+        assert (site.forwarder.counts.left_out, site.forwarder.reports.sent) == (2, 1)
+
+
+async def test_a_list_whose_members_are_all_refused(database_url: str) -> None:
+    async with forwarding(database_url, remote=Sink({"RCPT": ["550 5.1.1 no such user"] * 3})) as site:
+        assert await send(site, "far@example.com", content=MESSAGE) == "550 5.1.1 no such user"
+        assert await site.client.command("RCPT TO:<alice@example.com>") == "250 2.1.5 recipient taken"
+
+
+async def test_a_member_that_is_deferred_defers_the_list(database_url: str) -> None:
+    async with forwarding(database_url, remote=Sink({"RCPT": [None, "450 4.2.1 busy"]})) as site:
+        assert (await send(site, "far@example.com", content=MESSAGE)).startswith("451 4.4.0")
+        assert await send(site, "far@example.com", content=MESSAGE) == "250 2.0.0 Ok"
+        assert site.recipients() == ["kim@far.example", "lee@far.example", "mia@far.example"]
+
+
+async def test_a_deferred_list_leaves_the_others_their_legs(database_url: str) -> None:
+    """The copy for bob was taken for the list, which then was deferred; the leg is opened anew with alice alone."""
+    async with forwarding(database_url, remote=Sink({"RCPT": [None, None, None, "450 4.2.1 busy"]})) as site:
+        said = await offered(site, "alice@example.com", "far@example.com", "all@example.com")
+        assert said["all@example.com"].startswith("250") and said["far@example.com"].startswith("250")
+    async with forwarding(database_url, remote=Sink({"RCPT": ["450 4.2.1 busy"]})) as site:
+        said = await offered(site, "bob@example.com", "all@example.com", "alice@example.com")
+        assert {name: reply[:3] for name, reply in said.items()} == {
+            "bob@example.com": "250", "all@example.com": "451", "alice@example.com": "250"}
+        assert site.arrived() == [("local", JOE, "alice@example.com"), ("local", JOE, "bob@example.com")]
+
+
+async def test_another_set_of_recipients_in_the_second_try(database_url: str) -> None:
+    async with forwarding(database_url, remote=Sink({"end": ["451 4.3.0 disk full"]})) as site:
+        assert (await send(site, "alice@example.com", "team@example.com", content=MESSAGE)).startswith("451")
+        assert site.recipients() == ["alice@example.com"]
+        assert len(await site.rows()) == 2
+        assert await send(site, "alice@example.com", content=MESSAGE) == "250 2.0.0 Ok"
+        assert await site.rows() == [("team@example.com", "local", "alice@example.com")]
+        assert (await send(site, "bob@example.com", "team@example.com", content=MESSAGE)).startswith("250")
+        assert site.recipients() == ["alice@example.com", "bob@example.com", "kim@far.example"]
+        assert await site.rows() == []
+        assert await send(site, "team@example.com", content=MESSAGE) == "250 2.0.0 Ok"
+        assert site.recipients().count("kim@far.example") == 2
+
+
+async def test_a_newer_received_field_is_the_same_message(database_url: str) -> None:
+    async with forwarding(database_url, remote=Sink({"end": ["451 4.3.0 disk full"]})) as site:
+        for time in ("11:59", "12:09"):
+            content = b"Received: from a by b; today %s\r\nReceived: older\r\n" % time.encode() + MESSAGE
+            await send(site, "team@example.com", content=content)
+        assert site.recipients() == ["alice@example.com", "kim@far.example"]
+        await send(site, "alice@example.com", content=b"Received: x\r\nReceived: other\r\n" + MESSAGE)
+        assert site.recipients() == ["alice@example.com", "alice@example.com", "kim@far.example"]
+
+
+@pytest.mark.parametrize("recipients", [("alice@example.com",), ("team@example.com", "bob@example.com")])
+async def test_a_client_that_left_before_the_answer_comes_again(database_url: str, recipients: tuple[str, ...]) -> None:
+    local, remote = Sink({"end": [HOLD]}), Sink()
+    async with forwarding(database_url, local=local, remote=remote) as site:
+        client = site.client
+        await client.command(f"MAIL FROM:<{JOE}>")
+        for recipient in recipients:
+            assert (await client.command(f"RCPT TO:<{recipient}>")).startswith("250")
+        await client.command("DATA")
+        await client.write(MESSAGE + b".\r\n")
+        await local.holds(1)
+        client.writer.close()
+        await until(lambda: client.writer.transport.is_closing())
+        await asyncio.sleep(0.05)
+        local.let_go()
+        await until(lambda: site.forwarder.connections == 0)
+        everybody = site.recipients()
+        assert await site.rows() != []
+    async with forwarding(database_url, local=local, remote=remote) as site:
+        assert await send(site, *recipients, content=MESSAGE) == "250 2.0.0 Ok"
+        assert site.recipients() == everybody
+        assert await site.rows() == []
+
+
+async def test_a_client_that_leaves_before_the_end_delivers_nothing(database_url: str) -> None:
+    remote = Sink({"DATA": [HOLD]})
+    async with forwarding(database_url, remote=remote) as site:
+        client = site.client
+        await client.command(f"MAIL FROM:<{JOE}>")
+        await client.command("RCPT TO:<team@example.com>")
+        await client.command("DATA")
+        await client.write(MESSAGE + b".\r\n")
+        await remote.holds(1)
+        client.writer.close()
+        await until(lambda: site.forwarder.connections == 0)
+        remote.let_go()
+        await asyncio.sleep(0.05)
+        assert site.arrived() == []
+
+
+class Failing(MailStore):
+    """A store whose database goes away at certain calls: `fails` has a list of booleans for each of them."""
+
+    def __init__(self, store: MailStore, **fails: list[bool]) -> None:
+        self.__dict__.update(store.__dict__)
+        self.fails = fails
+
+    def _maybe(self, call: str) -> None:
+        turns = self.fails.get(call, [])
+        if turns and turns.pop(0):
+            raise DatabaseUnavailable("the database is away")
+
+    async def sender(self, path: Path) -> Sender:
+        self._maybe("sender")
+        return await super().sender(path)
+
+    async def route(self, recipient: Path, sender: Sender) -> Route:
+        self._maybe("route")
+        return await super().route(recipient, sender)
+
+    async def delivered(self, message_digest: bytes) -> frozenset[Row]:
+        self._maybe("delivered")
+        return await super().delivered(message_digest)
+
+    async def remember(self, message_digest: bytes, rows: Collection[Row]) -> None:
+        self._maybe("remember")
+        await super().remember(message_digest, rows)
+
+    async def forget(self, message_digest: bytes, recipients: Any) -> None:
+        self._maybe("forget")
+        await super().forget(message_digest, recipients)
+
+    async def take_report(self, mailing_list_id: int, address: str) -> bool:
+        self._maybe("take_report")
+        return await super().take_report(mailing_list_id, address)
+
+
+@pytest.mark.parametrize("call", ["sender", "route", "delivered"])
+async def test_without_the_database_nothing_is_taken(database_url: str, call: str) -> None:
+    async with forwarding(database_url) as site:
+        site.forwarder.store = Failing(site.forwarder.store, **{call: [True]})
+        assert await send(site, "team@example.com", content=MESSAGE) == "451 4.3.0 Temporarily unavailable, try again later"
+        assert site.arrived() == []
+        assert await send(site, "team@example.com", content=MESSAGE) == "250 2.0.0 Ok"
+        assert len(site.arrived()) == 2
+
+
+async def test_a_memory_that_fails_in_passing_is_filled_before_the_answer(database_url: str) -> None:
+    async with forwarding(database_url, remote=Sink({"end": ["451 4.3.0 disk full"]})) as site:
+        site.forwarder.store = Failing(site.forwarder.store, remember=[True, True])
+        assert (await send(site, "team@example.com", content=MESSAGE)).startswith("451")
+        assert await send(site, "team@example.com", content=MESSAGE) == "250 2.0.0 Ok"
+        assert site.recipients() == ["alice@example.com", "kim@far.example"]
+
+
+async def test_a_memory_that_fails_harms_nobody_where_all_is_delivered(database_url: str) -> None:
+    async with forwarding(database_url) as site:
+        site.forwarder.store = Failing(site.forwarder.store, remember=[True] * 10, forget=[True])
+        assert await send(site, "team@example.com", content=MESSAGE) == "250 2.0.0 Ok"
+        assert len(site.arrived()) == 2
+
+
+async def test_without_memory_there_is_an_answer_all_the_same(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handover, "PATIENCE", 0.2)
+    async with forwarding(database_url, remote=Sink({"end": ["451 4.3.0 disk full"]})) as site:
+        site.forwarder.store = Failing(site.forwarder.store, remember=[True] * 100)
+        assert (await send(site, "team@example.com", content=MESSAGE)).startswith("451")
+
+
+async def test_the_window_between_delivery_and_memory_is_one_statement(database_url: str) -> None:
+    """When the second leg is asked to deliver, the first is remembered."""
+    remote = Sink({"end": [HOLD]})
+    async with forwarding(database_url, remote=remote) as site:
+        client = site.client
+        await client.command(f"MAIL FROM:<{JOE}>")
+        await client.command("RCPT TO:<team@example.com>")
+        await client.command("DATA")
+        await client.write(MESSAGE + b".\r\n")
+        await remote.holds(1)
+        assert await site.rows() == [("team@example.com", "local", "alice@example.com")]
+        remote.let_go()
+        assert await client.reply() == "250 2.0.0 Ok"
+
+
+async def test_nothing_reaches_anybody_before_all_have_given_the_go_ahead(database_url: str) -> None:
+    local, remote = Sink(), Sink({"DATA": [HOLD]})
+    async with forwarding(database_url, local=local, remote=remote) as site:
+        client = site.client
+        await client.command(f"MAIL FROM:<{JOE}>")
+        await client.command("RCPT TO:<team@example.com>")
+        await client.command("DATA")
+        await client.write(MESSAGE + b".\r\n")
+        await remote.holds(1)
+        await until(lambda: b"DATA" in local.commands)
+        assert local.content_size == 0
+        remote.let_go()
+        assert await client.reply() == "250 2.0.0 Ok"
+
+
+async def test_a_slow_downstream_holds_up_only_what_goes_there(database_url: str) -> None:
+    remote = Sink({"end": [HOLD]})
+    async with forwarding(database_url, remote=remote) as site:
+        slow = asyncio.create_task(send(site, "x@far.example", content=MESSAGE))
+        await remote.holds(1)
+        async with connected(site.forwarder.address) as other:
+            assert await other.send(MESSAGE, JOE, ["alice@example.com"]) == "250 2.0.0 delivered"
+        assert not slow.done()
+        remote.let_go()
+        assert await slow == "250 2.0.0 delivered"
+
+
+@pytest.mark.parametrize("smuggled", [b"\n.\n", b"\r\n.\n", b"\n.\r\n", b"\r.\r", b"\r\n.\r", b"\r.\r\n"])
+async def test_smuggling_starts_no_second_message(database_url: str, smuggled: bytes) -> None:
+    content = MESSAGE + b"x" + smuggled + b"MAIL FROM:<a@b>\r\nRCPT TO:<alice@example.com>\r\nDATA\r\nfoo\r\n"
+    async with forwarding(database_url) as site:
+        client = site.client
+        await client.command(f"MAIL FROM:<{JOE}>")
+        await client.command("RCPT TO:<team@example.com>")
+        await client.command("DATA")
+        await client.write(content + b".\r\n")
+        assert await client.reply() == "550 5.6.0 The message holds a bare CR, a bare LF or a NUL"
+        assert site.arrived() == []

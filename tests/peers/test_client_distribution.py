@@ -1,0 +1,44 @@
+"""The checkpassword program installed alone, as somebody does who has an Apache and no authd on the machine."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support import ROOT
+
+STARTS = 5
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The installed program, in a folder that holds nothing else of authd."""
+    source = tmp_path_factory.mktemp("source")
+    subprocess.run(["git", "-C", str(ROOT), "checkout-index", "--prefix", f"{source}/", "--", "tools/client/setup.py",
+                    "tools/checkpassword.py", "authd/__init__.py"], check=True)
+    target = tmp_path_factory.mktemp("client")
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation",
+                    "--target", str(target), str(source / "tools" / "client")], check=True, capture_output=True)
+    assert not (target / "authd").exists()
+    return target
+
+
+def start(program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(program)}
+    return subprocess.run([sys.executable, str(program / "bin" / "checkpassword"), *arguments], env=environment,
+                          capture_output=True, text=True, cwd=program)
+
+
+def test_it_works_without_authd_and_starts_at_once(program: Path) -> None:
+    assert start(program, "--help").returncode == 0
+    times = []
+    for _ in range(STARTS):
+        begin = time.perf_counter()
+        closed = start(program, "-m", "check", "-u", "https://127.0.0.1:9/", "--jwtkey", "missing.pem")
+        times.append(time.perf_counter() - begin)
+        assert closed.returncode == 2, closed.stderr
+    print(f"checkpassword: {min(times) * 1000:.0f} ms from start to a closed port")
+    assert min(times) < 0.150

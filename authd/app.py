@@ -36,8 +36,11 @@ from authd.metrics import Metrics
 from authd.oauth.issuing import Issuer, Lifetimes
 from authd.oauth.metadata import issuer_of
 from authd.oauth.service import OAuth
+from authd.smtp.forwarder import ForwarderListener, rules_of
 from authd.smtp.list_senders import ListSenders
+from authd.smtp.mail_store import MailStore
 from authd.smtp.signer import SignerListener
+from authd.smtp.srs import Srs
 from authd.sql import migrate
 from authd.sql.changes import Changes
 from authd.sql.database import Credentials, Database, SessionOptions
@@ -159,7 +162,7 @@ class Daemon:
             self.database, "hygiene", _HYGIENE_SECONDS, lambda: remove_expired(self.database, self.settings, now())))
         self._running.callback(hygiene.cancel)
         await self._running.enter_async_context(self._web(parts.services))
-        await self._running.enter_async_context(self._signers(parts.services))
+        await self._running.enter_async_context(self._mail(parts.services))
         _log.info("authd %s is ready: %s", __version__, self.settings.http.public_url)
 
     async def stop(self) -> None:
@@ -249,22 +252,44 @@ class Daemon:
             await server.drain(http.shutdown_grace)
 
     @asynccontextmanager
-    async def _signers(self, services: Services) -> AsyncIterator[None]:
-        if not self.settings.signer.enabled:
-            yield
-            return
-        lists = ListSenders(self.database, now)
-        listeners = [SignerListener(mapping, self.settings.smtp, services.keys, lists, now=now,
-                                    signature_lifetime=self.settings.signer.signature_lifetime)
-                     for mapping in self.settings.signer.mappings]
+    async def _mail(self, services: Services) -> AsyncIterator[None]:
+        """The SMTP listeners, which stop at the same time."""
+        listeners: list[SignerListener | ForwarderListener] = []
         try:
-            for listener in listeners:
-                await listener.start()
-                self._listeners[f"signer {listener.mapping.listen}"] = listener.mapping.listen
-                services.metrics.signers[str(listener.mapping.listen)] = listener
+            for signer in self._signers(services):
+                listeners.append(signer)
+                await signer.start()
+                self._listeners[f"signer {signer.mapping.listen}"] = signer.mapping.listen
+                services.metrics.signers[str(signer.mapping.listen)] = signer
+            forwarder = await self._forwarder()
+            if forwarder is not None:
+                listeners.append(forwarder)
+                await forwarder.start()
+                self._listeners["forwarder"] = self.settings.forwarder.listen
+                services.metrics.forwarder = forwarder
             yield
         finally:
             await asyncio.gather(*(listener.stop(self.settings.http.shutdown_grace) for listener in listeners))
+
+    def _signers(self, services: Services) -> list[SignerListener]:
+        settings = self.settings.signer
+        if not settings.enabled:
+            return []
+        lists = ListSenders(self.database, now)
+        return [SignerListener(mapping, self.settings.smtp, services.keys, lists, now=now,
+                               signature_lifetime=settings.signature_lifetime) for mapping in settings.mappings]
+
+    async def _forwarder(self) -> ForwarderListener | None:
+        settings = self.settings.forwarder
+        if not settings.enabled:
+            return None
+        if not settings.srs_secrets:
+            _log.warning("the forwarder is off: without forwarder.srs_secrets it cannot rewrite senders")
+            return None
+        srs = Srs([secret.encode() for secret in settings.srs_secrets], settings.srs_separator)
+        store = MailStore(self.database, rules_of(settings), srs, now)
+        memory_key = await server_secret(self.database, "delivered_copy")
+        return ForwarderListener(settings, self.settings.smtp, store, memory_key, now=now)
 
 
 def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

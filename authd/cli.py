@@ -136,4 +136,10 @@ def _summary(file: Path | None, settings: Settings) -> str:
         lines += [f"signer: {mapping.listen} delivers to {mapping.target}" for mapping in settings.signer.mappings]
     else:
         lines.append("signer: off")
+    forwarder = settings.forwarder
+    if not (forwarder.enabled and forwarder.srs_secrets):
+        lines.append("forwarder: off" + (", as it has no srs_secrets" if forwarder.enabled else ""))
+    else:
+        lines.append(f"forwarder: {forwarder.listen}, local delivery by {forwarder.local_delivery}, "
+                     f"the rest by {forwarder.remote_relay}")
     return "\n".join(lines)

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from authd.config import Settings
-from authd.sql import docker, oauth, sessions, throttle
+from authd.sql import deliveries, docker, oauth, routing, sessions, throttle
 from authd.sql.database import Database
 
 BATCH = 1000
@@ -23,7 +23,10 @@ async def remove_expired(db: Database, settings: Settings, now: datetime) -> int
         lambda: oauth.remove_expired(db, now, BATCH),
         lambda: docker.remove_refresh_tokens(
             db, now - timedelta(seconds=settings.docker.refresh_token_seconds), BATCH),
-        lambda: oauth.remove_expired_secrets(db, now))
+        lambda: oauth.remove_expired_secrets(db, now),
+        lambda: deliveries.remove_expired(db, now, BATCH),
+        lambda: deliveries.remove_reports(db, now.date(), BATCH),
+        lambda: routing.forget_tokens(db, now, limit=BATCH))
     total = 0
     for step in steps:
         while removed := await step():

@@ -45,6 +45,27 @@ class Signer(Protocol):
         """Clients connected now."""
 
 
+class ForwardCounts(Protocol):
+    """What became of the messages of the forwarder, and of members of lists that were left out."""
+
+    accepted: int
+    deferred: int
+    refused: int
+    left_out: int
+
+
+class Forwarder(Protocol):
+    """A listener that forwards."""
+
+    @property
+    def counts(self) -> ForwardCounts:
+        """Since it was made."""
+
+    @property
+    def connections(self) -> int:
+        """Clients connected now."""
+
+
 class Vault(Protocol):
     """How the credentials from Vault stand: `trouble` is empty where all is well, `done` counts steps by their name,
     with "failed to " before it where one failed."""
@@ -59,7 +80,7 @@ class Vault(Protocol):
 
 class Metrics:
     """The metrics of one daemon. `busy_connections`, `pending_hashes` and `logins` (counts by outcome) are read at each
-    scrape; so are `signers`, by listening address, and `vault`, which whoever starts those sets. `started` is in
+    scrape; so are `signers`, by listening address, `forwarder` and `vault`, which whoever starts those sets. `started` is in
     seconds since 1970.
     """
 
@@ -71,6 +92,7 @@ class Metrics:
         self._logins = logins
         self._requests: dict[tuple[type, int], _Latency] = {}
         self.signers: dict[str, Signer] = {}
+        self.forwarder: Forwarder | None = None
         self.vault: Callable[[], Vault] | None = None
         self._registry = CollectorRegistry()
         self._registry.register(_Reader(self._all))
@@ -101,6 +123,8 @@ class Metrics:
         yield self._gauge("authd_password_hashes_pending", "Password hashes that run or wait.", self._pending_hashes())
         if self.signers:
             yield from self._mail()
+        if self.forwarder is not None:
+            yield from self._forwarded(self.forwarder)
         if self.vault is not None:
             yield from self._lease(self.vault())
 
@@ -130,6 +154,18 @@ class Metrics:
                 unsigned.add_metric([listener, reason], count)
             connections.add_metric([listener], signer.connections)
         yield from (messages, signed, unsigned, connections)
+
+    def _forwarded(self, forwarder: Forwarder) -> Iterator[Metric]:
+        counts = forwarder.counts
+        messages = CounterMetricFamily(
+            "authd_forwarder_messages", "Messages, by what the forwarder answered.", labels=["outcome"])
+        for outcome in ("accepted", "deferred", "refused"):
+            messages.add_metric([outcome], getattr(counts, outcome))
+        yield messages
+        left_out = CounterMetricFamily("authd_forwarder_left_out", "Members of lists that were refused for good and left out.")
+        left_out.add_metric([], counts.left_out)
+        yield left_out
+        yield self._gauge("authd_forwarder_connections", "Clients connected to the forwarder.", forwarder.connections)
 
     def _lease(self, vault: Vault) -> Iterator[Metric]:
         yield self._gauge("authd_vault_lease_seconds", "How long the database credentials still hold.", vault.seconds_left)

@@ -6,7 +6,7 @@ that set it. How files and the environment are read is in `loader.py`; what a va
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from authd.config import values
 from authd.config.values import Downstream, Endpoint, Mapping, Network
@@ -224,7 +224,8 @@ class ForwarderSettings:
     srs_secrets: tuple[str, ...] = setting(
         values.lines, (), "secrets for rewritten senders; the first signs, all verify (in a file one a line)",
         env=("MAILFORWARDER_SRS_SECRET",), secret=True)
-    srs_separator: str = setting(values.choice("=", "+", "-"), "=", "what follows SRS0 and SRS1 in a rewritten sender")
+    srs_separator: Literal["=", "+", "-"] = setting(
+        values.choice("=", "+", "-"), "=", "what follows SRS0 and SRS1 in a rewritten sender")
     postmaster: str = setting(
         values.mail_address, "", "who gets mail for postmaster where no alias says so (default: the first admin)")
     unknown_local: str = setting(

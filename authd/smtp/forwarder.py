@@ -22,6 +22,7 @@ from authd.smtp.deliveries import Deliveries, delivered_to
 from authd.smtp.fanout import FanOut
 from authd.smtp.grammar import Path
 from authd.smtp.handover import Dialect, Handover
+from authd.smtp.in_flight import InFlight
 from authd.smtp.inspection import Inspected
 from authd.smtp.list_reports import ListReports
 from authd.smtp.mail_store import MailStore
@@ -69,6 +70,7 @@ class ForwarderListener:
         self.now = now
         self.new_id = new_id
         self.counts = Counts()
+        self.in_flight = InFlight()
         self.hostname = settings.hostname or socket.gethostname()
         self.workers = Workers("forwarder")
         timeouts = Timeouts(settings.connect_timeout, settings.reply_timeout, settings.data_timeout)
@@ -201,11 +203,18 @@ class ForwarderPipeline:
                 self._forwarder.reports.report(left_out)
         self.give_up()
 
+    def client_left(self) -> None:
+        """The client will not hear the answer that is on its way."""
+        if self._transaction is not None and self._transaction.handover is not None:
+            self._transaction.handover.client_left()
+
     def give_up(self) -> None:
         """Forgets the transaction."""
         transaction, self._transaction = self._transaction, None
         if transaction is not None:
             transaction.fan_out.give_up()
+            if transaction.handover is not None:
+                transaction.handover.close()
 
     def _current(self) -> _Transaction:
         if self._transaction is None:
@@ -222,7 +231,8 @@ class ForwarderPipeline:
             return inspected.refusal
         transaction.deliveries.drop_loops(delivered_to([(field.name, field.value) for field in inspected.header]))
         dialect = Dialect.LMTP if transaction.client.protocol == "LMTP" else Dialect.SMTP
-        transaction.handover = Handover(transaction.deliveries, transaction.fan_out, forwarder.store, digest, dialect)
+        transaction.handover = Handover(
+            transaction.deliveries, transaction.fan_out, forwarder.store, forwarder.in_flight, digest, dialect)
         received = message.received(transaction.client, forwarder.hostname, transaction.id, forwarder.now())
         has_list_id = message.count(inspected.header, b"list-id") > 0
 

@@ -13,6 +13,7 @@ from authd.errors import DatabaseUnavailable
 from authd.smtp import replies
 from authd.smtp.deliveries import Deliveries, Row
 from authd.smtp.fanout import FanOut
+from authd.smtp.in_flight import InFlight, Passage, written
 from authd.smtp.mail_store import MailStore
 from authd.smtp.replies import Reply
 from authd.smtp.routing import LegKey
@@ -32,12 +33,14 @@ class Dialect(Enum):
 class Handover:
     """One message, once. `digest` stands for the message and its sender."""
 
-    def __init__(self, deliveries: Deliveries, fan_out: FanOut, store: MailStore, digest: bytes,
+    def __init__(self, deliveries: Deliveries, fan_out: FanOut, store: MailStore, in_flight: InFlight, digest: bytes,
                  dialect: Dialect) -> None:
         self.is_committing = False
         self._deliveries = deliveries
         self._fan_out = fan_out
         self._store = store
+        self._in_flight = in_flight
+        self._passage: Passage | None = None
         self._digest = digest
         self._dialect = dialect
         self._refusal: Reply | None = None
@@ -46,7 +49,7 @@ class Handover:
 
     async def run(self, content: Callable[[LegKey], Iterable[bytes]]) -> Reply | list[Reply]:
         """Sends every copy that is still needed; `content` gives the bytes for a leg. The answer, or in LMTP the answers."""
-        known = await self._store.delivered(self._digest)
+        known = await self._known()
         self._has_rows = bool(known)
         self._deliveries.recall(known)
         for copy, reply in await self._fan_out.prepare(self._deliveries.open()):
@@ -69,12 +72,36 @@ class Handover:
         try:
             if not heard:
                 await self._write_for_sure()
-            elif self._has_rows and (done := self._done()):
-                await self._store.forget(self._digest, done)
+            elif self._has_rows:
+                await self._forget()
         except DatabaseUnavailable as error:
             _log.warning("delivered copies are remembered longer than needed: %s", error)
         finally:
             self.is_committing = False
+            self.close()
+
+    def client_left(self) -> None:
+        """The client is gone while downstreams may be delivering. If it comes again, this is to be over first."""
+        if self._passage is not None:
+            self._passage.is_orphaned = True
+
+    def close(self) -> None:
+        """Nothing more comes of this message."""
+        if self._passage is not None:
+            self._in_flight.leave(self._passage)
+
+    async def _known(self) -> frozenset[Row]:
+        """What an earlier try has delivered. What others deliver now who send the same bytes is not meant."""
+        passage = self._passage = await self._in_flight.enter(self._digest)
+        before = self._in_flight.others(passage)
+        rows = await self._store.delivered(self._digest)
+        return rows - written([*before, *self._in_flight.others(passage)]) if rows else rows
+
+    async def _forget(self) -> None:
+        others = written(self._in_flight.others(self._passage)) if self._passage is not None else frozenset()
+        needed = {row.original_recipient for row in others}
+        if done := [recipient for recipient in self._done() if recipient not in needed]:
+            await self._store.forget(self._digest, done)
 
     def _is_over(self) -> bool:
         """Whether nothing is left to send, or (while nothing is committed) nothing shall be."""
@@ -133,6 +160,8 @@ class Handover:
         """Writes down what was delivered, in one statement. False: the database cannot just now."""
         if not self._unwritten:
             return True
+        if self._passage is not None:
+            self._passage.written.update(self._unwritten)
         try:
             await self._store.remember(self._digest, self._unwritten)
         except DatabaseUnavailable as error:

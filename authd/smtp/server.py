@@ -65,6 +65,9 @@ class Pipeline(Protocol):
         each accepted recipient, or one for all of them.
         """
 
+    def client_left(self) -> None:
+        """The client is gone while `is_committing`, and will come again without having heard our answer."""
+
     async def answered(self, heard: bool) -> None:
         """The reply to the end of data is on its way; not `heard`: the client left before it, and will come again."""
 
@@ -260,7 +263,9 @@ class _Connection(asyncio.Protocol):
 
     def _leave(self) -> None:
         """Ends what goes on for a client that has left."""
-        if self._task is not None and not self._pipeline.is_committing:
+        if self._pipeline.is_committing:
+            self._pipeline.client_left()
+        elif self._task is not None:
             self._task.cancel()
 
     async def _more_input(self) -> bool:

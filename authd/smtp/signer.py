@@ -158,6 +158,9 @@ class SignerPipeline:
         self.give_up()
         return reply
 
+    def client_left(self) -> None:
+        """Its message goes on to the end all the same."""
+
     async def answered(self, heard: bool) -> None:
         """There is nothing to remember: what was answered is what the downstream said."""
 

@@ -345,3 +345,36 @@ async def test_smuggling_starts_no_second_message(database_url: str, smuggled: b
         await client.write(content + b".\r\n")
         assert await client.reply() == "550 5.6.0 The message holds a bare CR, a bare LF or a NUL"
         assert site.arrived() == []
+
+
+async def test_a_second_try_waits_for_the_first_whose_client_has_left(database_url: str) -> None:
+    """The client lost patience while the downstream was delivering, and comes again at once."""
+    local = Sink({"end": [HOLD]})
+    async with forwarding(database_url, local=local) as site:
+        client = site.client
+        await client.command(f"MAIL FROM:<{JOE}>")
+        await client.command("RCPT TO:<team@example.com>")
+        await client.command("DATA")
+        await client.write(MESSAGE + b".\r\n")
+        await local.holds(1)
+        client.writer.close()
+        await until(lambda: all(connection._is_at_end for connection in site.forwarder._listener._connections))
+        async with connected(site.forwarder.address) as again:
+            retry = asyncio.create_task(again.send(MESSAGE, JOE, ["team@example.com"]))
+            await until(lambda: local.connections == 2)
+            local.let_go()
+            assert await retry == "250 2.0.0 Ok"
+        assert site.recipients() == ["alice@example.com", "kim@far.example"]
+        assert await site.rows() == []
+
+
+async def test_the_same_bytes_from_several_clients_at_once_are_several_messages(database_url: str) -> None:
+    async with forwarding(database_url) as site:
+        async def one() -> list[str]:
+            async with connected(site.forwarder.address) as client:
+                return [await client.send(MESSAGE, JOE, ["team@example.com"]) for _ in range(5)]
+
+        replies = await asyncio.gather(*(one() for _ in range(8)))
+        assert {reply for group in replies for reply in group} == {"250 2.0.0 Ok"}
+        assert len(site.arrived()) == 8 * 5 * 2
+        assert await site.rows() == []

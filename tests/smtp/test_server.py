@@ -61,6 +61,9 @@ class Accepting:
     async def end_of_data(self) -> Reply:
         return self._step("end")
 
+    def client_left(self) -> None:
+        pass
+
     async def answered(self, heard: bool) -> None:
         pass
 

@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import re
+import secrets
 import sys
 import time
 import urllib.error
@@ -28,6 +29,7 @@ from authd.errors import AuthdError, ConfigError
 
 FALLBACK = Path("/var/lib/authd/quickstart")
 STATE = "demo.json"
+SRS_KEYS = "srs-secrets"
 READY_WITHIN = 30.0
 
 
@@ -126,9 +128,24 @@ embedded = "."
 
 [signer]
 mappings = [{{ in = "{options.signer.listen}", out = "{options.signer.target}" }}]
+
+[forwarder]
+listen = "{options.forwarder.listen}"
+local_delivery = "{options.forwarder.target}"
+remote_relay = "{options.forwarder.target}"
+srs_secrets_file = "{SRS_KEYS}"
 """
     file.write_text(text, encoding="utf-8")
+    _keep_secret(folder / SRS_KEYS)
     return file
+
+
+def _keep_secret(file: Path) -> None:
+    """Makes the secret of rewritten senders, once: what was sent under it must find its way back."""
+    if not file.exists():
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(secrets.token_urlsafe(32))
 
 
 async def _provision(settings: Settings) -> dict[str, Any]:
@@ -227,6 +244,9 @@ authd is running. Ctrl-C stops it and its database; the next start keeps everyth
 
   Send a message to be signed (something must listen on {of["signer_out"]} to take it):
     swaks --server {of["signer"]} --from {user["login"]} --to somebody@example.com
+
+  Send one through the forwarder (it delivers to {of["forwarder_out"]}):
+    swaks --server {of["forwarder"]} --from somebody@example.com --to {user["alias"]}
 
   Manage it:
     {programs}/authctl -c {of["config"]} user list

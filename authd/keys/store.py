@@ -155,6 +155,7 @@ class KeyStore:
                 await sql.lock_issuer(tx)
                 if rules.signing_jwt_key(await sql.issuer_keys(tx), jws_algorithm, self._now()) is None:
                     await sql.insert(tx, made, domain_id=None, now=self._now())
+            self._published.forget()  # before the notice comes: who gets a token of the new key may ask for it at once
             keys = await sql.issuer_keys(self._db)
         now = self._now()
         stored = rules.signing_jwt_key(keys, jws_algorithm, now)

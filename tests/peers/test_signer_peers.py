@@ -121,6 +121,7 @@ match from any for any action "sign"
 def port_for_signed_mail() -> int:
     """A port that is still free when OpenSMTPD looks for another of its own."""
     with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind(("127.0.0.1", free_port()))
         return free_port()
 

@@ -248,3 +248,13 @@ async def test_stored_keys_of_a_domain(database_url: str) -> None:
         assert await sql.remove(db, first)
         assert not await sql.remove(db, first)
         assert not await sql.retire(db, first, retired_at=NOW, published_until=None)
+
+
+async def test_a_key_made_on_demand_is_published_before_it_signs(database_url: str) -> None:
+    async with open_database(database_url) as db:
+        store = KeyStore(db, PLAIN, Clock())
+        before = await store.published()
+        key = await store.issuer_key("ES256")
+        after = await store.published()
+        assert key.kid not in before.keys
+        assert key.kid in after.keys

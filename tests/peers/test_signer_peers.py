@@ -123,6 +123,7 @@ def port_for_signed_mail() -> int:
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind(("127.0.0.1", free_port()))
+        holder.listen()
         return free_port()
 
 

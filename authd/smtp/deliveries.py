@@ -72,7 +72,7 @@ class Deliveries:
 
     def recall(self, rows: Collection[Row]) -> None:
         """Copies that an earlier attempt has delivered need not be sent again."""
-        for route in self._routes:
+        for route in self._routes if rows else ():
             for copy in route.copies:
                 if _row(route, copy) in rows:
                     state = self._states[copy.key]
@@ -83,6 +83,11 @@ class Deliveries:
         for state in self._states.values():
             if state.is_open and is_loop(state.copy.leg, delivered_to):
                 state.is_loop, state.reply = True, replies.FORWARDING_LOOP
+
+    @property
+    def has_open(self) -> bool:
+        """Whether anything has to be sent."""
+        return any(state.is_open for route in self._routes for state in self._needed(route))
 
     def open(self) -> dict[LegKey, list[Copy]]:
         """The copies that have to be sent, by leg."""

@@ -4,8 +4,9 @@ Which copies travel together says their LegKey; what their answers come to, deli
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 from authd.smtp.grammar import NO_RECIPIENT_PARAMETERS, MailParameters, RecipientParameters
 from authd.smtp.leg import Leg
@@ -16,7 +17,13 @@ from authd.smtp.routing import Copy, LegKey, Target
 
 MOST_RECIPIENTS = 100  # of one transaction: what every server takes (RFC 5321 section 4.5.3.1.8)
 
+T = TypeVar("T")
 Answers = list[tuple[Copy, Reply]]
+
+
+async def at_once(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Does all of it at the same time. What is alone needs no task of its own, and most mail has one leg."""
+    return [await work[0]] if len(work) == 1 else list(await asyncio.gather(*work))
 
 
 @dataclass
@@ -68,7 +75,7 @@ class FanOut:
         legs: dict[LegKey, list[Copy]] = {}
         for copy in copies:
             legs.setdefault(copy.leg, []).append(copy)
-        answers = await asyncio.gather(*(self._offer_on_leg(key, group) for key, group in legs.items()))
+        answers = await at_once([self._offer_on_leg(key, group) for key, group in legs.items()])
         return [answer for group in answers for answer in group]
 
     async def prepare(self, wanted: Mapping[LegKey, Sequence[Copy]]) -> Answers:

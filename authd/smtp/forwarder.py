@@ -29,7 +29,7 @@ from authd.smtp.mail_store import MailStore
 from authd.smtp.message import Client
 from authd.smtp.relay import Relay, Timeouts
 from authd.smtp.replies import Reply
-from authd.smtp.routing import LegKey, Rules, Sender, Target
+from authd.smtp.routing import LegKey, Rules, Target
 from authd.smtp.server import Listener
 from authd.smtp.session import Mail, Recipient
 from authd.smtp.spool import Spool
@@ -116,7 +116,7 @@ class _Transaction:
 
     id: str
     client: Client
-    sender: Sender
+    sender: Path
     fan_out: FanOut
     deliveries: Deliveries
     spool: Spool
@@ -144,9 +144,8 @@ class ForwarderPipeline:
             return replies.CLIENT_REFUSED
         message_id = forwarder.new_id()
         request_id.set(message_id)
-        sender = await forwarder.store.sender(mail.sender)
         self._transaction = _Transaction(
-            message_id, client, sender, FanOut(forwarder.relays, mail.parameters), Deliveries(), Spool())
+            message_id, client, mail.sender, FanOut(forwarder.relays, mail.parameters), Deliveries(), Spool())
         return replies.SENDER_OK
 
     async def recipient(self, recipient: Recipient) -> Reply:
@@ -154,14 +153,14 @@ class ForwarderPipeline:
         transaction = self._current()
         route = await self._forwarder.store.route(recipient.path, transaction.sender)
         if route.refusal is not None:
-            _log.info("from=<%s> to=<%s> refused: %s", transaction.sender.path, recipient.path, route.refusal)
+            _log.info("from=<%s> to=<%s> refused: %s", transaction.sender, recipient.path, route.refusal)
             return route.refusal
         deliveries = transaction.deliveries
         for copy, reply in await transaction.fan_out.offer(deliveries.unasked(route), recipient.parameters):
             deliveries.asked(copy, reply)
         answer = deliveries.admit(route)
         if not answer.is_positive:
-            _log.info("from=<%s> to=<%s> refused: %s", transaction.sender.path, recipient.path, answer)
+            _log.info("from=<%s> to=<%s> refused: %s", transaction.sender, recipient.path, answer)
         return answer
 
     async def data(self) -> Reply:
@@ -189,7 +188,7 @@ class ForwarderPipeline:
             counts.deferred += 1
         else:
             counts.refused += 1
-        _log.info("from=<%s> to=<%s> size=%d answer=%s", transaction.sender.path,
+        _log.info("from=<%s> to=<%s> size=%d answer=%s", transaction.sender,
                   ">,<".join(transaction.deliveries.recipients), transaction.spool.size, worst)
         return answer
 
@@ -226,7 +225,7 @@ class ForwarderPipeline:
         strict = forwarder.settings.strict_8bit and not all(
             "8BITMIME" in transit.leg.extensions for transit in transaction.fan_out)
         inspected, digest = await forwarder.workers.run(
-            spool.size, self._inspect, spool, str(transaction.sender.path), strict)
+            spool.size, self._inspect, spool, str(transaction.sender), strict)
         if inspected.refusal is not None:
             return inspected.refusal
         transaction.deliveries.drop_loops(delivered_to([(field.name, field.value) for field in inspected.header]))

@@ -12,11 +12,11 @@ from enum import Enum, auto
 from authd.errors import DatabaseUnavailable
 from authd.smtp import replies
 from authd.smtp.deliveries import Deliveries, Row
-from authd.smtp.fanout import FanOut
+from authd.smtp.fanout import FanOut, at_once
 from authd.smtp.in_flight import InFlight, Passage, written
 from authd.smtp.mail_store import MailStore
 from authd.smtp.replies import Reply
-from authd.smtp.routing import LegKey
+from authd.smtp.routing import Copy, LegKey
 
 _log = logging.getLogger(__name__)
 _LONGEST_PAUSE = 2.0
@@ -44,7 +44,7 @@ class Handover:
         self._digest = digest
         self._dialect = dialect
         self._refusal: Reply | None = None
-        self._unwritten: list[Row] = []
+        self._unwritten: list[Copy] = []
         self._has_rows = False
 
     async def run(self, content: Callable[[LegKey], Iterable[bytes]]) -> Reply | list[Reply]:
@@ -105,7 +105,7 @@ class Handover:
 
     def _is_over(self) -> bool:
         """Whether nothing is left to send, or (while nothing is committed) nothing shall be."""
-        if self._refusal is not None or not self._deliveries.open():
+        if self._refusal is not None or not self._deliveries.has_open:
             return True
         return self._dialect is Dialect.SMTP and not self._deliveries.answer().is_positive
 
@@ -123,7 +123,7 @@ class Handover:
     async def _ask_for_data(self) -> None:
         """One refusal ends everything, and nothing has been committed."""
         transits = list(self._fan_out)
-        refusals = await asyncio.gather(*(transit.data() for transit in transits))
+        refusals = await at_once([transit.data() for transit in transits])
         refused = [reply for reply in refusals if reply is not None]
         if not refused:
             return
@@ -134,7 +134,7 @@ class Handover:
 
     async def _send(self, content: Callable[[LegKey], Iterable[bytes]]) -> None:
         transits = list(self._fan_out)
-        losses = await asyncio.gather(*(transit.content(content(transit.key)) for transit in transits))
+        losses = await at_once([transit.content(content(transit.key)) for transit in transits])
         for transit, loss in zip(transits, losses, strict=True):
             if loss is not None:
                 self._deliveries.failed(transit.copies, loss)
@@ -150,7 +150,7 @@ class Handover:
             transit = waiting.pop(0)
             for copy, reply in await transit.end_of_data():
                 self._deliveries.sent(copy, reply)
-            self._unwritten += self._deliveries.rows(transit.copies)
+            self._unwritten += transit.copies
             if waiting:
                 await self._write()
         if not all(reply.is_positive for reply in self._deliveries.answers()):
@@ -158,12 +158,13 @@ class Handover:
 
     async def _write(self) -> bool:
         """Writes down what was delivered, in one statement. False: the database cannot just now."""
-        if not self._unwritten:
+        rows = self._deliveries.rows(self._unwritten)
+        if not rows:
             return True
         if self._passage is not None:
-            self._passage.written.update(self._unwritten)
+            self._passage.written.update(rows)
         try:
-            await self._store.remember(self._digest, self._unwritten)
+            await self._store.remember(self._digest, rows)
         except DatabaseUnavailable as error:
             _log.warning("delivered copies are not remembered yet: %s", error)
             return False

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from authd.smtp.deliveries import Row
 from authd.smtp.grammar import Path
-from authd.smtp.routing import Expansion, Route, Rules, Sender
+from authd.smtp.routing import Expansion, Route, Rules
 from authd.smtp.srs import Srs
 from authd.sql import deliveries, routing
 from authd.sql.database import Executor
@@ -23,16 +23,15 @@ class MailStore:
         self._srs = srs
         self._now = now
 
-    async def sender(self, path: Path) -> Sender:
-        """What the domain of an envelope sender allows."""
-        return await routing.sender(self._db, path)
-
-    async def route(self, recipient: Path, sender: Sender) -> Route:
+    async def route(self, recipient: Path, sender: Path) -> Route:
         """Where a recipient's mail goes. Senders that have to be remembered for it are."""
-        expansion = Expansion(recipient, sender, self._rules, self._srs, self._now())
+        facts, known = await routing.resolve(self._db, [recipient], sender)
+        expansion = Expansion(recipient, facts, self._rules, self._srs, self._now())
         while expansion.wanted or expansion.wanted_tokens:
-            if expansion.wanted:
-                expansion.feed(await routing.resolve(self._db, expansion.wanted))
+            wanted = {str(address).lower(): address for address in expansion.wanted}
+            if missing := [address for key, address in wanted.items() if key not in known]:
+                known |= (await routing.resolve(self._db, missing, sender))[1]
+            expansion.feed([known[key] for key in wanted])
             if expansion.wanted_tokens:
                 expansion.feed_tokens(await routing.senders_of_tokens(self._db, expansion.wanted_tokens))
         route = expansion.route

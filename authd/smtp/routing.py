@@ -107,11 +107,10 @@ class Copy:
 
     leg: LegKey
     recipient: Path
+    key: str = field(init=False, compare=False, repr=False)  # the same for all spellings of the recipient
 
-    @property
-    def key(self) -> str:
-        """The same for all spellings of the recipient."""
-        return str(self.recipient).lower()
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", str(self.recipient).lower())
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,27 +8,29 @@ from datetime import date, datetime, timedelta
 
 from authd.smtp.deliveries import Row
 from authd.sql.database import Executor
+from authd.sql.prepared import Prepared
 from authd.sql.queries import load
 
 _QUERIES = load("deliveries")
+_FIND, _ADD, _REMOVE = (Prepared(_QUERIES[name], f"deliveries_{name}") for name in ("find", "add", "remove"))
 _LIFE = timedelta(days=5)  # as long as clients try again
 
 
 async def find(db: Executor, message_digest: bytes) -> frozenset[Row]:
     """The copies of a message that were delivered before."""
-    return frozenset(Row(*row) for row in await db.fetch_all(_QUERIES["find"], {"digest": message_digest}))
+    return frozenset(Row(*row) for row in await db.fetch_all(_FIND, {"digest": message_digest}))
 
 
 async def add(db: Executor, message_digest: bytes, rows: Collection[Row], now: datetime) -> None:
     """Remembers that copies were delivered."""
-    await db.execute(_QUERIES["add"], {
+    await db.execute(_ADD, {
         "digest": message_digest, "now": now, "original_recipients": [row.original_recipient for row in rows],
         "targets": [row.target for row in rows], "recipients": [row.recipient for row in rows]})
 
 
 async def remove(db: Executor, message_digest: bytes, original_recipients: Iterable[str]) -> None:
     """Forgets the copies for recipients (lower case) that will not be sent again."""
-    await db.execute(_QUERIES["remove"], {"digest": message_digest, "original_recipients": list(original_recipients)})
+    await db.execute(_REMOVE, {"digest": message_digest, "original_recipients": list(original_recipients)})
 
 
 async def remove_expired(db: Executor, now: datetime, limit: int = 1000) -> int:

@@ -11,23 +11,24 @@ from authd.smtp.grammar import Path
 from authd.smtp.routing import Kind, MailingList, Resolved, Sender
 from authd.smtp.srs import VALID_DAYS, Token
 from authd.sql.database import Executor
+from authd.sql.prepared import Prepared
 from authd.sql.queries import load
 
 _QUERIES = load("routing")
+_RESOLVE = Prepared(_QUERIES["resolve"], "routing_resolve")
 _TOKEN_LIFE = timedelta(days=VALID_DAYS + 3)  # used_at may be a day old, stamps are whole days
 
 
-async def resolve(db: Executor, addresses: Sequence[Path]) -> list[Resolved]:
-    """What each address is, in the order they are given. One round trip."""
-    rows = await db.fetch_all(_QUERIES["resolve"], {
-        "local_parts": [address.local_part for address in addresses], "domains": [address.domain for address in addresses]})
-    return [_resolved(address, row) for address, row in zip(addresses, rows, strict=True)]
-
-
-async def sender(db: Executor, path: Path) -> Sender:
-    """What the domain of an envelope sender allows."""
-    row = None if path.is_null else await db.fetch_one(_QUERIES["sender"], {"domain": path.domain})
-    return Sender(path) if row is None else Sender(path, is_ours=True, is_transactional=row[0])
+async def resolve(db: Executor, addresses: Sequence[Path], sender: Path) -> tuple[Sender, dict[str, Resolved]]:
+    """What an envelope sender's domain allows, and what each address is, by its text in lower case. Members of the lists
+    among them and targets of redirects are there too. One round trip; at least one address.
+    """
+    rows = await db.fetch_all(_RESOLVE, {
+        "local_parts": [address.local_part for address in addresses], "domains": [address.domain for address in addresses],
+        "sender_domain": sender.domain})
+    found = {str(resolved.address).lower(): resolved for resolved in map(_resolved, rows)}
+    allows = rows[0][-1]
+    return Sender(sender, is_ours=allows is not None, is_transactional=bool(allows)), found
 
 
 async def senders_of_tokens(db: Executor, tokens: Iterable[str]) -> dict[str, Path]:
@@ -55,13 +56,15 @@ def parse(address: str) -> Path:
     return Path(local_part, domain)
 
 
-def _resolved(address: Path, row: tuple[Any, ...]) -> Resolved:
-    kind, srs_domain, primary_address, redirect_to, list_id, name, new_mailfrom, has_headers, owner, own_address, members = row
+def _resolved(row: tuple[Any, ...]) -> Resolved:
+    (local_part, domain, kind, srs_domain, primary_address, redirect_to, list_id, name, new_mailfrom, has_headers, owner,
+     own_address, members, _) = row
     mailing_list = None
     if list_id is not None:
         mailing_list = MailingList(list_id, name, tuple(parse(member) for member in members), _parse(new_mailfrom),
                                    _parse(owner), _parse(own_address), has_headers)
-    return Resolved(address, Kind(kind), srs_domain, _parse(primary_address), _parse(redirect_to), mailing_list)
+    return Resolved(Path(local_part, domain), Kind(kind), srs_domain, _parse(primary_address), _parse(redirect_to),
+                    mailing_list)
 
 
 def _parse(address: str | None) -> Path | None:

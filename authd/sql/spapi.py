@@ -25,7 +25,7 @@ SIGNATURES = (
 )
 
 _QUERIES = load("spapi")
-_SHARED = ("resolve_recipient", "spapi_credentials")
+_SHARED = ("resolve_recipient", "resolve_recipients", "spapi_credentials")
 _PUBLIC = ("authserver_check_domain", "authserver_get_credentials", "authserver_iterate_users", "authserver_resolve_alias")
 _LIST_RESULTS: dict[ListResult, str] = {"address": "list_result_address", "members": "list_result_members"}
 

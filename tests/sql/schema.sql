@@ -67,6 +67,56 @@ BEGIN
         srs_domain := coalesce(srs_domain, admin.srs_domain);
     END IF;
 END $$;
+CREATE FUNCTION authd.resolve_recipients(local_parts text[], domains text[]) RETURNS TABLE(local_part text, domain_name text, kind text, srs_domain text, primary_address text, redirect_to text, list_id bigint, list_name text, new_mailfrom text, list_headers boolean, owner_address text, list_address text, members text[])
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'authd', 'pg_temp'
+    AS $$
+DECLARE
+    asked integer := cardinality(local_parts);
+    place integer := 0;
+    found record;
+BEGIN
+    WHILE place < cardinality(local_parts) LOOP
+        place := place + 1;
+        local_part := local_parts[place];
+        domain_name := domains[place];
+        found := resolve_recipient(local_part, domain_name);
+        kind := found.kind;
+        srs_domain := found.srs_domain;
+        primary_address := found.primary_address;
+        redirect_to := found.redirect_to;
+        list_id := found.mailing_list_id;
+        IF list_id IS NULL THEN
+            list_name := NULL;
+            new_mailfrom := NULL;
+            list_headers := NULL;
+            owner_address := NULL;
+            list_address := NULL;
+            members := NULL;
+        ELSE
+            SELECT l.name, l.new_mailfrom, l.list_headers, p.local_part || '@' || d.name
+                INTO list_name, new_mailfrom, list_headers, owner_address
+                FROM mailing_list l
+                LEFT JOIN account a ON a.uuid = l.owner_uuid AND a.is_active
+                LEFT JOIN alias p ON p.id = a.primary_alias_id
+                LEFT JOIN domain d ON d.id = p.domain_id
+                WHERE l.id = list_id;
+            list_address := (SELECT p.local_part || '@' || d.name
+                             FROM alias p JOIN domain d ON d.id = p.domain_id
+                             WHERE p.mailing_list_id = list_id ORDER BY p.id LIMIT 1);
+            members := ARRAY(SELECT m.address FROM mailing_list_member m
+                             WHERE m.mailing_list_id = list_id ORDER BY lower(m.address));
+        END IF;
+        IF place <= asked AND kind = 'list' THEN
+            local_parts := local_parts || ARRAY(SELECT split_part(m, '@', 1) FROM unnest(members) m);
+            domains := domains || ARRAY(SELECT split_part(m, '@', 2) FROM unnest(members) m);
+        ELSIF place <= asked AND kind = 'redirect' THEN
+            local_parts := local_parts || CASE WHEN redirect_to LIKE '%@%' THEN split_part(redirect_to, '@', 1) ELSE local_part END;
+            domains := domains || CASE WHEN redirect_to LIKE '%@%' THEN split_part(redirect_to, '@', 2) ELSE redirect_to END;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END $$;
 CREATE FUNCTION authd.spapi_credentials(login text, required text) RETURNS TABLE(password_hash text, primary_address text)
     LANGUAGE plpgsql STABLE
     SET search_path TO 'authd', 'pg_temp'
@@ -832,5 +882,6 @@ ALTER TABLE ONLY authd.token_grant
 ALTER TABLE ONLY authd.token_grant
     ADD CONSTRAINT token_grant_session_id_fkey FOREIGN KEY (session_id) REFERENCES authd.session(id) ON DELETE SET NULL;
 REVOKE ALL ON FUNCTION authd.resolve_recipient(recipient_local_part text, recipient_domain text, OUT kind text, OUT our_domain text, OUT primary_address text, OUT mailing_list_id bigint, OUT redirect_to text, OUT srs_domain text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION authd.resolve_recipients(local_parts text[], domains text[]) FROM PUBLIC;
 REVOKE ALL ON FUNCTION authd.spapi_credentials(login text, required text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION authd.spapi_list_result(list_id bigint, list_address text) FROM PUBLIC;

@@ -3,7 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 from authd.smtp.grammar import Path
-from authd.smtp.routing import Expansion, Kind, Resolved, Route, Rules, Sender, Target
+from authd.smtp.mail_store import MailStore
+from authd.smtp.routing import Kind, Resolved, Route, Rules, Sender, Target
 from authd.smtp.srs import Srs, Token
 from authd.sql import routing
 from authd.sql.database import Executor
@@ -12,6 +13,7 @@ from tests.support import open_database
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SRS = Srs([b"a secret"])
+JOE = Path("joe", "elsewhere.example")
 
 
 async def populate(db: Executor) -> None:
@@ -27,12 +29,8 @@ async def populate(db: Executor) -> None:
     await add_list(db, "inner@plain.example", "carl@far.example", "TEAM@example.com", "asleep@example.com")
 
 
-async def follow(db: Executor, recipient: str, sender: Sender) -> Route:
-    expansion = Expansion(routing.parse(recipient), sender, Rules(), SRS, NOW)
-    while expansion.wanted or expansion.wanted_tokens:
-        expansion.feed(await routing.resolve(db, expansion.wanted))
-        expansion.feed_tokens(await routing.senders_of_tokens(db, expansion.wanted_tokens))
-    return expansion.route
+async def follow(db: Executor, recipient: str, sender: Path) -> Route:
+    return await MailStore(db, Rules(), SRS, lambda: NOW).route(routing.parse(recipient), sender)
 
 
 async def test_what_addresses_are(database_url: str) -> None:
@@ -45,10 +43,10 @@ async def test_what_addresses_are(database_url: str) -> None:
                  "x@srs.example.com": Kind.FOREIGN, "x@far.example": Kind.FOREIGN, "x@[127.0.0.1]": Kind.FOREIGN,
                  'odd "part@example.com': Kind.UNKNOWN}
         paths = [routing.parse(address) if "@" in address else Path(address, "") for address in kinds]
-        found = await routing.resolve(db, paths)
+        _, by_address = await routing.resolve(db, paths, JOE)
+        found = [by_address[str(path).lower()] for path in paths]
         assert [resolved.kind for resolved in found] == list(kinds.values())
-        assert [resolved.address for resolved in found] == paths
-        by_address = {str(resolved.address): resolved for resolved in found}
+        assert [str(resolved.address).lower() for resolved in found] == [str(path).lower() for path in paths]
         assert by_address["alice+x@example.com"].primary_address == Path("alice", "example.com")
         assert by_address["x@old.example"].redirect_to == Path("", "example.com")
         assert by_address["x@box.example"].redirect_to == Path("keeper", "far.example")
@@ -56,18 +54,20 @@ async def test_what_addresses_are(database_url: str) -> None:
                                                     Path("Root", "example.com"))
         assert {resolved.srs_domain for resolved in found} == {
             "srs.example.com", "plain.example", "old.example", "box.example", None}
-        assert await routing.resolve(db, []) == []
 
 
 async def test_a_list_with_its_members(database_url: str) -> None:
     async with open_database(database_url) as db:
         await populate(db)
-        (found,) = await routing.resolve(db, [Path("team", "example.com")])
-        team = found.mailing_list
+        _, found = await routing.resolve(db, [Path("team", "example.com"), Path("x", "old.example")], JOE)
+        assert {name: resolved.kind for name, resolved in found.items()} == {
+            "team@example.com": Kind.LIST, "x@old.example": Kind.REDIRECT, "alice@example.com": Kind.ACCOUNT,
+            "bob@far.example": Kind.FOREIGN, "inner@plain.example": Kind.LIST, "x@example.com": Kind.UNKNOWN}
+        team = found["team@example.com"].mailing_list
         assert team is not None and team.has_headers and team.name == "team@example.com"
         assert list(map(str, team.members)) == ["alice@example.com", "Bob@far.example", "inner@plain.example"]
         assert team.new_mailfrom == Path("bounces", "example.com") and team.owner == Path("alice", "example.com")
-        route = await follow(db, "team@example.com", await routing.sender(db, Path("joe", "elsewhere.example")))
+        route = await follow(db, "team@example.com", JOE)
         assert [(copy.leg.target, str(copy.leg.sender), str(copy.recipient)) for copy in route.copies] == [
             (Target.LOCAL, "bounces@example.com", "alice@example.com"),
             (Target.REMOTE, "bounces@example.com", "Bob@far.example"),
@@ -81,19 +81,19 @@ async def test_senders(database_url: str) -> None:
         for address, expected in (("x@Example.COM", (True, True)), ("x@plain.example", (True, False)),
                                   ("x@far.example", (False, False)), ("x@sub.example.com", (False, False))):
             path = routing.parse(address)
-            assert await routing.sender(db, path) == Sender(path, *expected)
-        assert await routing.sender(db, Path("", "")) == Sender(Path("", ""))
+            assert (await routing.resolve(db, [JOE], path))[0] == Sender(path, *expected)
+        assert (await routing.resolve(db, [JOE], Path("", "")))[0] == Sender(Path("", ""))
 
 
 async def test_tokens_are_remembered_for_as_long_as_they_are_of_use(database_url: str) -> None:
     async with open_database(database_url) as db:
         await populate(db)
         long = Path('odd "@' + "x" * 70, "elsewhere.example")
-        first = await follow(db, "inner@plain.example", Sender(long))
+        first = await follow(db, "inner@plain.example", long)
         await routing.keep_tokens(db, first.tokens, NOW)
         await routing.keep_tokens(db, first.tokens, NOW + timedelta(hours=5))
         assert await db.fetch_all("SELECT used_at FROM srs_token") == [(NOW,)]
-        back = await follow(db, str(first.copies[0].leg.sender), Sender(Path("", "")))
+        back = await follow(db, str(first.copies[0].leg.sender), Path("", ""))
         assert [copy.recipient for copy in back.copies] == [long]
         await routing.keep_tokens(db, first.tokens, NOW + timedelta(days=3))
         assert await db.fetch_all("SELECT used_at FROM srs_token") == [(NOW + timedelta(days=3),)]

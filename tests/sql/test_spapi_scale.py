@@ -94,9 +94,9 @@ async def test_the_forwarder_reads_no_table_from_end_to_end(large_url: str) -> N
                   for part in ("user", "list", "nobody")]
     async with open_database(large_url, pool_size=1) as db, db.transaction() as tx:
         for _ in range(8):
-            found = await routing.resolve(tx, recipients)
-            await routing.sender(tx, recipients[0])
-        assert [resolved.kind for resolved in found[:3]] == [Kind.ACCOUNT, Kind.LIST, Kind.UNKNOWN]
+            sender, found = await routing.resolve(tx, recipients, recipients[0])
+        assert sender.is_ours
+        assert [resolved.kind for resolved in found.values()][:3] == [Kind.ACCOUNT, Kind.LIST, Kind.UNKNOWN]
         assert await tx.fetch_all("SELECT relname::text FROM pg_stat_xact_user_tables WHERE seq_scan > 0") == []
 
 

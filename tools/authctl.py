@@ -15,7 +15,7 @@ NOUNS = MappingProxyType({
     "serviceuser": "passwords for software without OAuth2", "group": "groups of accounts",
     "permissions": "who holds and who requires what", "oauth2": "OAuth2 clients and CAS services",
     "dockerauth": "Docker registries and who may use them", "key": "signing keys",
-    "spapi": "the functions that mail servers read accounts through",
+    "spapi": "the functions that mail servers read accounts through", "srs": "senders that the forwarder rewrites",
     "session": "where accounts are signed in", "hygiene": "remove what has expired"})
 SYNONYMS = MappingProxyType({"emailalias": "alias", "permission": "permissions"})
 

@@ -1,0 +1,72 @@
+"""OpenSMTPD before the forwarder, over LMTP and SMTP: tables from SPAPI, local delivery and the signer behind it."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from authd.config.values import Downstream
+from authd.embedded import EmbeddedPostgres
+from tests.peers.mail_role import MailRole, mail_role
+from tests.peers.opensmtpd import OpenSmtpd, opensmtpd
+from tests.peers.test_opensmtpd_tables import configuration, table_configuration
+from tests.smtp.forwarding import JOE, populate, running_forwarder, text
+from tests.smtp.support import Delivered, Sink, example_keys, running_signer, running_sink
+from tests.support import open_database
+
+BODY = "From: Ann <ann@example.com>\r\nSubject: hello\r\n\r\nHello all.\r\n"
+TAKEN = ("alice@example.com", "A.Smith@example.com", "team@example.com", "x@gone.example")
+REFUSED = ("nobody@example.com", "blocked@example.com", "asleep@example.com")
+
+
+@pytest.fixture(scope="module")
+def role(postgres: EmbeddedPostgres, module_database_url: str) -> Iterator[MailRole]:
+    async def fill() -> None:
+        async with open_database(module_database_url) as db:
+            await populate(db)
+
+    asyncio.run(fill())
+    with mail_role(postgres, module_database_url) as made:
+        yield made
+
+
+def offer(server: OpenSmtpd) -> None:
+    """A transaction for everybody: some recipients are refused by OpenSMTPD itself."""
+    with server.client() as client:
+        client.ehlo()
+        assert client.mail(JOE)[0] == 250
+        assert {name: client.rcpt(name)[0] // 100 for name in (*TAKEN, *REFUSED)} == {
+            **dict.fromkeys(TAKEN, 2), **dict.fromkeys(REFUSED, 5)}
+        assert client.data(BODY)[0] == 250
+
+
+def recipients(delivered: list[Delivered]) -> set[str]:
+    return {text(recipient) for one in delivered for recipient in one.recipients}
+
+
+@pytest.mark.parametrize("way", ["lmtp relay", "smtp relay", "lmtp delivery"])
+async def test_from_opensmtpd_to_everybody(module_database_url: str, role: MailRole, way: str) -> None:
+    """What the client claims to be from our domain is forwarded without a signature of ours."""
+    local, remote = Sink(), Sink()
+    others = {"keeper@far.example", "kim@far.example"}
+    async with (open_database(module_database_url) as db, running_sink(local), running_sink(remote),
+                running_signer(remote, example_keys()) as signer,
+                running_forwarder(db, Downstream("127.0.0.1", local.port), Downstream(*signer.address)) as forwarder):
+        smtpd_conf = configuration("deliver" if way == "lmtp delivery" else "forwarder", forwarder.address[1])
+        if way == "smtp relay":
+            smtpd_conf = smtpd_conf.replace("lmtp://", "smtp://")
+        with opensmtpd(smtpd_conf, {"table.conf": table_configuration(role, installed=True)}) as server:
+            await asyncio.to_thread(offer, server)
+            own = {"alice@example.com"} | ({"A.Smith@example.com"} if way != "lmtp delivery" else set())
+            async with asyncio.timeout(30):
+                while not (own <= recipients(local.delivered) and others <= recipients(remote.delivered)):
+                    await asyncio.sleep(0.02)
+        assert (recipients(local.delivered), recipients(remote.delivered)) == (own, others)
+        assert sum(len(one.recipients) for one in remote.delivered) == len(others)
+        assert all(one.content.endswith(b"Hello all.\r\n") for one in local.delivered + remote.delivered)
+        assert not any(b"DKIM-Signature" in one.content for one in local.delivered + remote.delivered)
+        assert all(b"Authd-Forwarded: " in one.content for one in remote.delivered)
+        assert signer.counts.signed == 0
+        async with asyncio.timeout(10):  # rows go once OpenSMTPD has its answer
+            while await db.fetch_all("SELECT 1 FROM delivered_copy"):
+                await asyncio.sleep(0.02)

@@ -17,6 +17,7 @@ import tornado.netutil
 
 from authd import __version__, jobs, log
 from authd.config import Settings
+from authd.config.settings import HttpSettings
 from authd.docker.registry_keys import RegistryKeys
 from authd.docker.tokens import DockerTokens
 from authd.errors import AuthdError, ConfigError, Conflict, DatabaseUnavailable
@@ -24,7 +25,7 @@ from authd.handlers.assets import Assets
 from authd.handlers.branding import page_templates
 from authd.handlers.oauth import requesting_application
 from authd.handlers.routes import make_application
-from authd.handlers.server import make_server
+from authd.handlers.server import Server, make_server
 from authd.handlers.services import ComponentState, Services
 from authd.hygiene import remove_expired
 from authd.identity.accounts import Accounts
@@ -133,7 +134,7 @@ class Daemon:
         self._read = read
         self.database = Database(credentials, pool_size=settings.database.pool_size, options=SessionOptions(
             role=settings.database.parent_role, statement_timeout=settings.database.statement_timeout))
-        self._tls: ssl.SSLContext | None = None
+        self._server: Server | None = None
         self._parts: Parts | None = None
         self._listeners: dict[str, Any] = {}
         self._keeper: Keeper | None = None
@@ -174,8 +175,8 @@ class Daemon:
         try:
             settings = read()
             log.configure(settings.log)
-            if self._tls is not None and settings.http.tls_certificate is not None:
-                self._tls.load_cert_chain(settings.http.tls_certificate, settings.http.tls_key)
+            if self._server is not None and self._server.ssl_options is not None:
+                self._server.ssl_options = _tls_context(settings.http)
         except (AuthdError, OSError) as error:
             _log.error("not reloaded: %s", error)
             return
@@ -236,14 +237,11 @@ class Daemon:
     @asynccontextmanager
     async def _web(self, services: Services) -> AsyncIterator[None]:
         http = self.settings.http
-        if http.tls_certificate is not None:
-            self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            self._tls.load_cert_chain(http.tls_certificate, http.tls_key)
         try:
             sockets = tornado.netutil.bind_sockets(http.listen.port, http.listen.host, reuse_port=http.reuse_port)
         except OSError as error:
             raise AuthdError(f"cannot listen on {http.listen}: {error.strerror}") from error
-        server = make_server(make_application(services), http, self._tls)
+        server = self._server = make_server(make_application(services), http, _tls_context(http))
         server.add_sockets(sockets)
         self._listeners["http"] = http.listen
         try:
@@ -290,6 +288,15 @@ class Daemon:
         store = MailStore(self.database, rules_of(settings), srs, now)
         memory_key = await server_secret(self.database, "delivered_copy")
         return ForwarderListener(settings, self.settings.smtp, store, memory_key, now=now)
+
+
+def _tls_context(http: HttpSettings) -> ssl.SSLContext | None:
+    """A new context at each call: one in use would lose its key to files that do not fit together."""
+    if http.tls_certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(http.tls_certificate, http.tls_key)
+    return context
 
 
 def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

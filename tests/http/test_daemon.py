@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import urllib.request
@@ -10,6 +11,7 @@ from pathlib import Path
 from authd.embedded import EmbeddedPostgres
 from tests.daemon import free_port, running_daemon, wait_until_ready
 from tests.support import ROOT
+from tests.tls import make_authority
 
 
 def authd(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -101,3 +103,39 @@ def test_migrate_and_check_config(tmp_path: Path, empty_database_url: str) -> No
     assert len(answer.stderr.splitlines()) == 2
     assert authd("migrate", DATABASE_URL="postgresql://authd@/authd?host=/nonexistent").returncode == 4
     assert authd("version").stdout.startswith("authd ")
+
+
+def served_certificate(port: int, ca_file: Path) -> bytes:
+    """What a client that trusts `ca_file` is shown."""
+    context = ssl.create_default_context(cafile=str(ca_file))
+    plain = socket.create_connection(("127.0.0.1", port), 5)
+    with plain, context.wrap_socket(plain, server_hostname="localhost") as tls:
+        certificate = tls.getpeercert(binary_form=True)
+    assert certificate is not None
+    return certificate
+
+
+def test_a_renewed_certificate_is_served_after_sighup_and_a_broken_one_changes_nothing(
+    tmp_path: Path, database_url: str,
+) -> None:
+    folders = [tmp_path / name for name in ("old", "new")]
+    for folder in folders:
+        folder.mkdir()
+    old, new = (make_authority(folder) for folder in folders)
+    port = free_port()
+    text = (f'[http]\npublic_url = "https://localhost:{port}"\ntls_certificate = "{old.certificate}"\n'
+            f'tls_key = "{old.key}"\n')
+    with running_daemon(tmp_path, database_url, text, port=port, ready=False) as daemon:
+        while "is ready" not in daemon.log:
+            assert daemon.process.poll() is None, daemon.log
+        first = served_certificate(port, old.ca_file)
+        old.certificate.write_bytes(new.certificate.read_bytes())
+        daemon.process.send_signal(signal.SIGHUP)
+        while "not reloaded" not in daemon.log:
+            assert daemon.process.poll() is None, daemon.log
+        assert served_certificate(port, old.ca_file) == first
+        old.key.write_bytes(new.key.read_bytes())
+        daemon.process.send_signal(signal.SIGHUP)
+        while " reloaded" not in daemon.log.replace("not reloaded", ""):
+            assert daemon.process.poll() is None, daemon.log
+        assert served_certificate(port, new.ca_file) != first

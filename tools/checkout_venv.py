@@ -28,7 +28,7 @@ def ensure(extras: str) -> Path:
     wanted = hashlib.sha256((ROOT / "setup.py").read_bytes() + LOCK.read_bytes() + os.fsencode(ROOT)).hexdigest()
     if stamp.exists() and stamp.read_text() == wanted:
         return programs
-    print(f"installing authd into {VENV} …", flush=True)
+    print(f"installing authd into {VENV} …", file=sys.stderr, flush=True)
     if not (programs / "python").exists():
         _make_venv()
     _install([str(programs / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check",

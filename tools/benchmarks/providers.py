@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ _PEER = Path(__file__).parent / "oidc_provider"
 
 
 @dataclass(frozen=True)
-class Provider:
+class Provider(ABC):
     """Where a provider listens and what it calls its endpoints."""
 
     port: int
@@ -33,9 +34,9 @@ class Provider:
     jwks: str
     host: Host
 
+    @abstractmethod
     def codes(self, count: int) -> list[str]:
         """Fresh authorization codes with PKCE and offline_access."""
-        raise NotImplementedError
 
 
 class Authd(Provider):

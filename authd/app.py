@@ -227,7 +227,7 @@ class Daemon:
     async def _check_schema(self) -> None:
         wanted = self.settings.database.migrate_on_start
         if wanted or (wanted is None and self.settings.embedded_database):
-            await migrate.migrate(self.database)
+            await migrate.migrate(self.database, spapi_roles=self.settings.spapi.roles)
         applied = await migrate.applied(self.database)
         if needed := migrate.too_old(__version__, applied):
             raise Conflict(f"the database needs authd {needed} or newer; this is {__version__}")

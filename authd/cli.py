@@ -106,7 +106,7 @@ def _migrate(settings: Settings) -> int:
     async def run() -> None:
         database = Database(credentials, options=SessionOptions(role=settings.database.parent_role))
         try:
-            steps = await migrate(database)
+            steps = await migrate(database, spapi_roles=settings.spapi.roles)
         finally:
             database.close()
         for step in steps:

@@ -266,7 +266,7 @@ async def _prepare_schema(db: "Database", settings: Settings) -> None:
     wanted = settings.database.migrate_on_start
     if not (wanted or (wanted is None and settings.embedded_database)):
         raise Unavailable(f"the database lacks {len(pending)} migrations; run: authd migrate")
-    await migrate.migrate(db)
+    await migrate.migrate(db, spapi_roles=settings.spapi.roles)
 
 
 def _provisioner(db: "Database", settings: Settings) -> "Provisioner":

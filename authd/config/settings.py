@@ -241,7 +241,8 @@ class SpapiSettings:
     """The functions in PostgreSQL that OpenSMTPD and Dovecot read accounts through."""
 
     roles: tuple[str, ...] = setting(
-        values.strings, (), "roles of PostgreSQL that `authctl spapi install` lets execute them", env=("SPAPI_DBUSERS",))
+        values.strings, (), "roles of PostgreSQL that `authd migrate` and `authctl spapi install` let execute them",
+        env=("SPAPI_DBUSERS",))
 
 
 @dataclass(frozen=True)

@@ -90,8 +90,11 @@ async def applied(connection: Connection | Database) -> tuple[Applied, ...]:
     return tuple(Applied(*row) for row in rows)
 
 
-async def migrate(database: Database) -> tuple[Migration, ...]:
-    """Applies what is pending and returns it. Several processes may call it at once: one migrates, the others wait."""
+async def migrate(database: Database, *, spapi_roles: Sequence[str] = ()) -> tuple[Migration, ...]:
+    """Applies what is pending and returns it. Several processes may call it at once: one migrates, the others wait.
+
+    `spapi_roles` may execute SPAPI afterwards; a role that does not exist is warned of.
+    """
     statements = load("migrate")
     connection = await database.connect()
     try:
@@ -105,9 +108,9 @@ async def migrate(database: Database) -> tuple[Migration, ...]:
             await connection.run(statements["record"], {"number": step.number, "name": step.name, "checksum": step.checksum,
                                                         "oldest_authd": step.oldest_authd})
             await connection.run("COMMIT", {})
-        notice = await spapi.install_after_migration(database)
+        notice = await spapi.install_after_migration(database, spapi_roles)
         if notice is not None:
-            _log.info("%s", notice)
+            _log.warning("%s", notice)
         return steps
     finally:
         connection.close()

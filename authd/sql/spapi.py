@@ -79,24 +79,15 @@ async def install(database: Database, *, list_result: ListResult | None = None) 
         return before
 
 
-async def install_after_migration(database: Database) -> str | None:
+async def install_after_migration(database: Database, roles: Sequence[str] = ()) -> str | None:
     """What `authd migrate` does: the shared functions always, SPAPI unless that is the cut-over from the predecessor.
 
-    Functions that a newer authd has installed stay. Returns a sentence where SPAPI was not installed.
+    Functions that a newer authd has installed stay. `roles` may execute SPAPI afterwards. Returns a sentence where SPAPI
+    was not installed, or a role does not exist.
     """
     async with database.transaction() as tx:
         await tx.fetch_all(_QUERIES["lock"])
-        before = await installation(tx)
-        known, current = (await _bodies(tx))[1], _mark()
-        if known is not None and (known == current or _version(known) > _version(current)) and before.is_complete:
-            return None
-        await _install_shared(tx, None)
-        if before.foreign:
-            return "the predecessor's functions for mail servers stand; `authctl spapi install` replaces them"
-        if not await _may_create(tx):
-            return "no function for mail servers was installed: this role may create nothing in the schema public"
-        await _install_public(tx, before)
-        return None
+        return await _install_after_migration(tx) or await _grant_to_existing(tx, roles)
 
 
 async def list_result(db: Executor) -> ListResult:
@@ -125,6 +116,31 @@ async def executable(db: Executor, role: str) -> frozenset[str]:
 async def may_execute(db: Executor, role: str) -> bool:
     """Whether the role may execute every function, of ours. NotFound for a role that does not exist."""
     return await executable(db, role) == {*SIGNATURES} and (await installation(db)).is_complete
+
+
+async def _install_after_migration(tx: Executor) -> str | None:
+    before = await installation(tx)
+    known, current = (await _bodies(tx))[1], _mark()
+    if known is not None and (known == current or _version(known) > _version(current)) and before.is_complete:
+        return None
+    await _install_shared(tx, None)
+    if before.foreign:
+        return "the predecessor's functions for mail servers stand; `authctl spapi install` replaces them"
+    if not await _may_create(tx):
+        return "no function for mail servers was installed: this role may create nothing in the schema public"
+    await _install_public(tx, before)
+    return None
+
+
+async def _grant_to_existing(tx: Executor, roles: Sequence[str]) -> str | None:
+    """Grants what is missing, so that a role that owns nothing here can repeat it. A sentence for roles that are missing."""
+    unknown = await _unknown_roles(tx, roles)
+    lacking = [role for role in roles if role not in unknown and await executable(tx, role) != {*SIGNATURES}]
+    await _run_generated(tx, "grant_statements", lacking)
+    if not unknown:
+        return None
+    return (f"spapi.roles: PostgreSQL has no role {', '.join(map(repr, unknown))}; once it is there: "
+            f"authctl spapi grant {' '.join(unknown)}")
 
 
 async def _install_shared(tx: Executor, wanted: ListResult | None) -> None:
@@ -157,9 +173,13 @@ async def _run_generated(tx: Executor, statements: str, roles: Sequence[str]) ->
 
 
 async def _check_roles(db: Executor, roles: Sequence[str]) -> None:
-    unknown = [row[0] for row in await db.fetch_all(_QUERIES["unknown_roles"], {"roles": list(roles)})]
+    unknown = await _unknown_roles(db, roles)
     if unknown:
         raise NotFound(f"PostgreSQL has no role {', '.join(map(repr, unknown))}", code="unknown_role")
+
+
+async def _unknown_roles(db: Executor, roles: Sequence[str]) -> list[str]:
+    return [row[0] for row in await db.fetch_all(_QUERIES["unknown_roles"], {"roles": list(roles)})]
 
 
 async def _may_create(db: Executor) -> bool:

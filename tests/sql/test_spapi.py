@@ -329,6 +329,28 @@ async def test_the_predecessors_functions_are_replaced_only_on_purpose(empty_dat
         assert await resolve(db, "a.smith@example.com", False) == ["alice@example.com"]
 
 
+async def test_a_migration_grants_to_the_configured_roles_that_exist(
+        empty_database_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with open_database(empty_database_url) as db:
+        for _ in range(2):
+            caplog.clear()
+            await migrate(db, spapi_roles=["pg_monitor", "not-yet", "pg_signal_backend"])
+            [warning] = [record for record in caplog.records if record.name.startswith("authd")]
+            assert warning.levelname == "WARNING"
+            assert warning.getMessage().startswith("spapi.roles: PostgreSQL has no role 'not-yet'; ")
+            assert await spapi.may_execute(db, "pg_monitor") and await spapi.may_execute(db, "pg_signal_backend")
+        await spapi.revoke(db, ["pg_monitor"])
+        await migrate(db)
+        assert not await spapi.may_execute(db, "pg_monitor")
+
+
+async def test_a_migration_grants_nothing_on_the_predecessors_functions(empty_database_url: str) -> None:
+    async with open_database(empty_database_url) as db:
+        await db.execute(PREDECESSOR)
+        await migrate(db, spapi_roles=["pg_signal_backend"])
+        assert "pg_signal_backend" not in {role for item in (await spapi.installation(db)).functions for role in item.roles}
+
+
 async def test_functions_of_a_newer_authd_stay(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_database(database_url) as db:
         monkeypatch.setattr(spapi, "__version__", "99.0.0")

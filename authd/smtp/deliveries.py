@@ -118,12 +118,23 @@ class Deliveries:
         return [self._judge(route, replies.OK) for route in self._routes]
 
     def answer(self) -> Reply:
-        """One for all of them (SMTP): a passing failure first, then a lasting one. A loop harms only who has nothing else."""
-        answers = self.answers()
+        """One for all of them (SMTP). Where one answer does not fit all, the message has to come again: a lasting refusal is
+        passed on only to a client whose every recipient is refused. A loop harms only who has nothing else.
+        """
+        answers = [reply for reply in self.answers() if reply != replies.FORWARDING_LOOP]
         passing = [reply for reply in answers if _is_passing(reply)]
-        lasting = [reply for reply in answers if not reply.is_positive and reply != replies.FORWARDING_LOOP]
-        positive = [reply for reply in answers if reply.is_positive]
-        return (passing or lasting or positive or answers)[0]
+        if passing:
+            return next((reply for reply in passing if reply != replies.NOTHING_SENT), replies.NOTHING_SENT)
+        if len({reply.is_positive for reply in answers}) > 1:
+            return replies.COPY_FAILED
+        return answers[0] if answers else replies.FORWARDING_LOOP
+
+    def contested(self) -> list[str]:
+        """The recipients that are refused for good while others are not: those that an answer for all does not fit."""
+        answers = [(recipient, reply) for recipient, reply in zip(self.recipients, self.answers(), strict=True)
+                   if reply != replies.FORWARDING_LOOP]
+        refused = [recipient for recipient, reply in answers if reply.code >= 500]
+        return refused if len(refused) < len(answers) else []
 
     def left_out(self) -> list[Refused]:
         """Members of lists that were refused for good while the list as a whole got the message."""

@@ -18,6 +18,7 @@ from authd.config.settings import ForwarderSettings, SmtpSettings
 from authd.identity.addresses import is_within
 from authd.log import request_id
 from authd.smtp import forwarded, inspection, message, replies
+from authd.smtp.apart import Apart
 from authd.smtp.deliveries import Deliveries, delivered_to
 from authd.smtp.fanout import FanOut
 from authd.smtp.grammar import Path
@@ -71,6 +72,7 @@ class ForwarderListener:
         self.new_id = new_id
         self.counts = Counts()
         self.in_flight = InFlight()
+        self.apart = Apart()
         self.hostname = settings.hostname or socket.gethostname()
         self.workers = Workers("forwarder")
         timeouts = Timeouts(settings.connect_timeout, settings.reply_timeout, settings.data_timeout)
@@ -120,8 +122,14 @@ class _Transaction:
     fan_out: FanOut
     deliveries: Deliveries
     spool: Spool
+    is_alone: bool = False  # its one recipient has to come without others
     handover: Handover | None = None
     is_accepted: bool = False
+
+    @property
+    def dialect(self) -> Dialect:
+        """How the client wants its answers."""
+        return Dialect.LMTP if self.client.protocol.startswith("LMTP") else Dialect.SMTP
 
 
 class ForwarderPipeline:
@@ -150,17 +158,17 @@ class ForwarderPipeline:
 
     async def recipient(self, recipient: Recipient) -> Reply:
         """Resolves the recipient and asks the downstreams about every copy that it needs."""
-        transaction = self._current()
-        route = await self._forwarder.store.route(recipient.path, transaction.sender)
-        if route.refusal is not None:
-            _log.info("from=<%s> to=<%s> refused: %s", transaction.sender, recipient.path, route.refusal)
-            return route.refusal
-        deliveries = transaction.deliveries
-        for copy, reply in await transaction.fan_out.offer(deliveries.unasked(route), recipient.parameters):
-            deliveries.asked(copy, reply)
-        answer = deliveries.admit(route)
+        transaction, apart = self._current(), self._forwarder.apart
+        sender, name = str(transaction.sender), str(recipient.path)
+        comes_alone = transaction.dialect is Dialect.SMTP and (sender, name) in apart
+        if (comes_alone or transaction.is_alone) and transaction.deliveries.recipients:
+            return replies.TOO_MANY_RECIPIENTS
+        transaction.is_alone = comes_alone
+        answer = await self._offer(transaction, recipient)
+        if answer.code >= 500:
+            apart.discard(sender, name)
         if not answer.is_positive:
-            _log.info("from=<%s> to=<%s> refused: %s", transaction.sender, recipient.path, answer)
+            _log.info("from=<%s> to=<%s> refused: %s", sender, name, answer)
         return answer
 
     async def data(self) -> Reply:
@@ -179,6 +187,7 @@ class ForwarderPipeline:
         except Exception:
             counts.deferred += 1
             raise
+        self._set_apart(transaction, answer)
         answers = [answer] if isinstance(answer, Reply) else answer
         transaction.is_accepted = any(reply.is_positive for reply in answers)
         worst = max(answers, key=_severity)
@@ -220,6 +229,15 @@ class ForwarderPipeline:
             raise RuntimeError("no transaction")
         return self._transaction
 
+    async def _offer(self, transaction: _Transaction, recipient: Recipient) -> Reply:
+        route = await self._forwarder.store.route(recipient.path, transaction.sender)
+        if route.refusal is not None:
+            return route.refusal
+        deliveries = transaction.deliveries
+        for copy, reply in await transaction.fan_out.offer(deliveries.unasked(route), recipient.parameters):
+            deliveries.asked(copy, reply)
+        return deliveries.admit(route)
+
     async def _hand_over(self, transaction: _Transaction) -> Reply | list[Reply]:
         forwarder, spool = self._forwarder, transaction.spool
         strict = forwarder.settings.strict_8bit and not all(
@@ -229,9 +247,9 @@ class ForwarderPipeline:
         if inspected.refusal is not None:
             return inspected.refusal
         transaction.deliveries.drop_loops(delivered_to([(field.name, field.value) for field in inspected.header]))
-        dialect = Dialect.LMTP if transaction.client.protocol == "LMTP" else Dialect.SMTP
         transaction.handover = Handover(
-            transaction.deliveries, transaction.fan_out, forwarder.store, forwarder.in_flight, digest, dialect)
+            transaction.deliveries, transaction.fan_out, forwarder.store, forwarder.in_flight, digest,
+            transaction.dialect)
         received = message.received(transaction.client, forwarder.hostname, transaction.id, forwarder.now())
         has_list_id = message.count(inspected.header, b"list-id") > 0
 
@@ -239,6 +257,15 @@ class ForwarderPipeline:
             return chain([forwarded.header(leg, transaction.id, has_list_id=has_list_id), received], spool.pieces())
 
         return await transaction.handover.run(content)
+
+    def _set_apart(self, transaction: _Transaction, answer: Reply | Sequence[Reply]) -> None:
+        """Learns from the answer which recipients have to come alone next time, and which have."""
+        if isinstance(answer, Reply) and transaction.dialect is Dialect.SMTP:
+            sender, deliveries, apart = str(transaction.sender), transaction.deliveries, self._forwarder.apart
+            for recipient in deliveries.contested():
+                apart.add(sender, recipient)
+            if transaction.is_alone and not 400 <= answer.code < 500:
+                apart.discard(sender, deliveries.recipients[0])
 
     def _inspect(self, spool: Spool, sender: str, needs_7bit: bool) -> tuple[Inspected, bytes]:
         inspected = inspection.inspect(spool, self._forwarder.settings, needs_7bit=needs_7bit)

@@ -43,7 +43,6 @@ class Handover:
         self._passage: Passage | None = None
         self._digest = digest
         self._dialect = dialect
-        self._refusal: Reply | None = None
         self._unwritten: list[Copy] = []
         self._has_rows = False
 
@@ -105,13 +104,11 @@ class Handover:
 
     def _is_over(self) -> bool:
         """Whether nothing is left to send, or (while nothing is committed) nothing shall be."""
-        if self._refusal is not None or not self._deliveries.has_open:
+        if not self._deliveries.has_open:
             return True
         return self._dialect is Dialect.SMTP and not self._deliveries.answer().is_positive
 
     def _answer(self) -> Reply | list[Reply]:
-        if self._refusal is not None:
-            return self._refusal
         return self._deliveries.answer() if self._dialect is Dialect.SMTP else self._deliveries.answers()
 
     def _done(self) -> list[str]:
@@ -121,16 +118,18 @@ class Handover:
         return [name.lower() for name, reply in zip(self._deliveries.recipients, answers, strict=True) if reply.is_positive]
 
     async def _ask_for_data(self) -> None:
-        """One refusal ends everything, and nothing has been committed."""
-        transits = list(self._fan_out)
+        """One refusal ends everything, and nothing has been committed; unless all that it costs is members of lists that go on
+        without them.
+        """
+        expected, transits = self._deliveries.answers(), list(self._fan_out)
         refusals = await at_once([transit.data() for transit in transits])
-        refused = [reply for reply in refusals if reply is not None]
-        if not refused:
-            return
-        if self._dialect is Dialect.SMTP:
-            self._refusal = min(refused, key=lambda reply: reply.code)
         for transit, reply in zip(transits, refusals, strict=True):
-            self._deliveries.failed(transit.copies, reply or replies.NOTHING_SENT)
+            if reply is not None:
+                self._deliveries.failed(transit.copies, reply)
+                self._fan_out.drop(transit)
+        if self._deliveries.answers() != expected:
+            for transit in self._fan_out:
+                self._deliveries.failed(transit.copies, replies.NOTHING_SENT)
 
     async def _send(self, content: Callable[[LegKey], Iterable[bytes]]) -> None:
         transits = list(self._fan_out)

@@ -116,13 +116,46 @@ async def test_a_downstream_that_is_not_there(database_url: str, where: str, spe
 @pytest.mark.parametrize("step", ["DATA", "end"])
 async def test_a_lasting_refusal_of_a_message_is_passed_on(database_url: str, step: str) -> None:
     async with forwarding(database_url, local=Sink({step: ["554 5.7.1 spam"]})) as site:
-        assert await send(site, *RECIPIENTS, content=MESSAGE) == "554 5.7.1 spam"
-        assert ("alice@example.com" in site.recipients()) is False
-        assert (site.recipients() == []) is (step == "DATA")
+        assert await send(site, "alice@example.com", "bob@example.com", content=MESSAGE) == "554 5.7.1 spam"
+        assert site.recipients() == []
     async with forwarding(database_url, local=Sink({step: ["554 5.7.1 spam"]})) as site:
         said = await offered_by_lmtp(site, *RECIPIENTS)
         assert said["alice@example.com"] == "554 5.7.1 spam"
         assert {said[name][:3] for name in RECIPIENTS[1:]} == {"451" if step == "DATA" else "250"}
+
+
+@pytest.mark.parametrize("recipients", [RECIPIENTS, RECIPIENTS[::-1]])
+@pytest.mark.parametrize("step", ["DATA", "end"])
+async def test_who_has_the_message_is_in_no_bounce(database_url: str, step: str, recipients: tuple[str, ...]) -> None:
+    """SMTP: one recipient's downstream refuses the message for good. It alone is answered so, in a transaction of its own."""
+    async with forwarding(database_url, local=Sink({step: ["554 5.7.1 spam"] * 9})) as site:
+        said = await offered(site, *recipients)
+        assert {reply[:9] for reply in said.values()} == {"451 4.4.0"}
+        assert (site.recipients() == []) is (step == "DATA")
+        tries = 1
+        final: dict[str, str] = {}
+        while left := [recipient for recipient in recipients if recipient not in final]:
+            said = await offered(site, *left)
+            final |= {recipient: reply for recipient, reply in said.items() if not reply.startswith("4")}
+            tries += 1
+        assert {recipient: reply[:3] for recipient, reply in final.items()} == dict.fromkeys(recipients, "250") | {
+            "alice@example.com": "554"}
+        assert site.recipients() == EVERYBODY[1:] and tries == 3
+        await rows_become(site, [])
+        heal(site)
+        said = await offered(site, *recipients)  # the next message comes whole
+        assert {reply[:3] for reply in said.values()} == {"250"}
+
+
+async def test_a_list_goes_on_without_members_whose_server_refuses_the_message(database_url: str) -> None:
+    """A refusal that lasts would otherwise hold the list up for ever."""
+    async with forwarding(database_url, local=Sink({"DATA": ["554 5.7.1 spam"]})) as site:
+        assert await send(site, "team@example.com", content=MESSAGE) == "250 2.0.0 Ok"
+        await site.forwarder.reports.finish()
+        assert site.recipients() == ["kim@far.example", "owner@example.com"]
+    async with forwarding(database_url, local=Sink({"DATA": ["450 4.7.1 later"]})) as site:
+        assert (await send(site, "team@example.com", content=MESSAGE)).startswith("451")
+        assert site.recipients() == []
 
 
 async def test_members_that_are_refused_are_left_out_and_reported_once_a_day(database_url: str) -> None:
@@ -307,6 +340,24 @@ async def test_the_window_between_delivery_and_memory_is_one_statement(database_
         await rows_become(site, [("team@example.com", "local", "alice@example.com")])
         remote.let_go()
         assert await client.reply() == "250 2.0.0 Ok"
+
+
+async def test_what_lies_between_a_delivery_and_its_memory(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One statement, and it is the first thing that the database hears after the downstream's 250."""
+    local, remote = Sink(), Sink()
+    statements: list[tuple[int, int, str]] = []
+    async with forwarding(database_url, local=local, remote=remote) as site:
+        for name in ("fetch_all", "fetch_one", "execute"):
+            def watched(sql: Any, params: Any = None, call: Any = getattr(site.db, name)) -> Any:
+                statements.append((len(local.delivered), len(remote.delivered), str(sql)))
+                return call(sql, params)
+
+            monkeypatch.setattr(site.db, name, watched)
+        assert await send(site, "team@example.com", content=MESSAGE) == "250 2.0.0 Ok"
+        await until(lambda: statements[-1][:2] == (1, 1))
+    (between,) = [sql for first, second, sql in statements if (first, second) == (1, 0)]
+    assert "INSERT INTO delivered_copy" in between
+    assert [sql for first, second, sql in statements if (first, second) == (0, 1)] == []
 
 
 async def test_nothing_reaches_anybody_before_all_have_given_the_go_ahead(database_url: str) -> None:

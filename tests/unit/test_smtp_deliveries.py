@@ -147,6 +147,40 @@ def test_a_failure_comes_before_a_refusal() -> None:
     assert deliveries.answers() == [SPAM, QUEUED, FULL]
 
 
+def sent_to(*names: str, **said: Reply) -> Deliveries:
+    deliveries = Deliveries()
+    for name in names:
+        offer(deliveries, direct(name))
+    send(deliveries, **said)
+    return deliveries
+
+
+def test_a_lasting_refusal_is_no_answer_for_who_has_the_message() -> None:
+    deliveries = sent_to("ann", "bob", "eve", bob=SPAM)
+    assert (deliveries.answer(), deliveries.contested()) == (replies.COPY_FAILED, ["bob@example.com"])
+    deliveries = sent_to("ann", "bob", ann=FULL, bob=SPAM)
+    assert (deliveries.answer(), deliveries.contested()) == (FULL, ["bob@example.com"])
+
+
+def test_a_lasting_refusal_of_everybody_is_an_answer() -> None:
+    for deliveries in (sent_to("ann", "bob", ann=UNKNOWN, bob=SPAM), sent_to("ann", ann=UNKNOWN)):
+        assert (deliveries.answer(), deliveries.contested()) == (UNKNOWN, [])
+
+
+def test_a_loop_beside_a_refusal_is_no_answer() -> None:
+    deliveries = Deliveries()
+    offer(deliveries, mailing_list("team", "bob"))
+    offer(deliveries, direct("ann"))
+    deliveries.drop_loops({"team@example.com"})
+    send(deliveries, ann=SPAM)
+    assert (deliveries.answer(), deliveries.contested()) == (SPAM, [])
+
+
+def test_the_downstream_s_own_words_come_before_ours() -> None:
+    deliveries = sent_to("ann", "bob", ann=replies.NOTHING_SENT, bob=FULL)
+    assert deliveries.answer() == FULL
+
+
 NAMES = ["ann", "bob", "eve", "kim"]
 ROUTES = st.one_of(st.sampled_from(NAMES).map(direct),
                    st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True).map(

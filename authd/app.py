@@ -41,6 +41,7 @@ from authd.smtp.forwarder import ForwarderListener, rules_of
 from authd.smtp.list_senders import ListSenders
 from authd.smtp.mail_store import MailStore
 from authd.smtp.signer import SignerListener
+from authd.smtp.spool import Spools
 from authd.smtp.srs import Srs
 from authd.sql import migrate
 from authd.sql.changes import Changes
@@ -253,13 +254,14 @@ class Daemon:
     async def _mail(self, services: Services) -> AsyncIterator[None]:
         """The SMTP listeners, which stop at the same time."""
         listeners: list[SignerListener | ForwarderListener] = []
+        spools = services.metrics.spools = Spools(self.settings.smtp)
         try:
-            for signer in self._signers(services):
+            for signer in self._signers(services, spools):
                 listeners.append(signer)
                 await signer.start()
                 self._listeners[f"signer {signer.mapping.listen}"] = signer.mapping.listen
                 services.metrics.signers[str(signer.mapping.listen)] = signer
-            forwarder = await self._forwarder()
+            forwarder = await self._forwarder(spools)
             if forwarder is not None:
                 listeners.append(forwarder)
                 await forwarder.start()
@@ -268,16 +270,17 @@ class Daemon:
             yield
         finally:
             await asyncio.gather(*(listener.stop(self.settings.http.shutdown_grace) for listener in listeners))
+            spools.close()
 
-    def _signers(self, services: Services) -> list[SignerListener]:
+    def _signers(self, services: Services, spools: Spools) -> list[SignerListener]:
         settings = self.settings.signer
         if not settings.enabled:
             return []
         lists = ListSenders(self.database, now)
-        return [SignerListener(mapping, self.settings.smtp, services.keys, lists, now=now,
+        return [SignerListener(mapping, self.settings.smtp, services.keys, lists, spools=spools, now=now,
                                signature_lifetime=settings.signature_lifetime) for mapping in settings.mappings]
 
-    async def _forwarder(self) -> ForwarderListener | None:
+    async def _forwarder(self, spools: Spools) -> ForwarderListener | None:
         settings = self.settings.forwarder
         if not settings.enabled:
             return None
@@ -287,7 +290,7 @@ class Daemon:
         srs = Srs([secret.encode() for secret in settings.srs_secrets], settings.srs_separator)
         store = MailStore(self.database, rules_of(settings), srs, now)
         memory_key = await server_secret(self.database, "delivered_copy")
-        return ForwarderListener(settings, self.settings.smtp, store, memory_key, now=now)
+        return ForwarderListener(settings, self.settings.smtp, store, memory_key, spools=spools, now=now)
 
 
 def _tls_context(http: HttpSettings) -> ssl.SSLContext | None:

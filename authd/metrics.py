@@ -66,6 +66,24 @@ class Forwarder(Protocol):
         """Clients connected now."""
 
 
+class Budget(Protocol):
+    """Bytes of messages that are held, and how many transactions wait for memory."""
+
+    @property
+    def in_memory(self) -> int: ...
+    @property
+    def in_files(self) -> int: ...
+    @property
+    def waiting(self) -> int: ...
+
+
+class Spools(Protocol):
+    """Where messages are while they pass through."""
+
+    @property
+    def budget(self) -> Budget: ...
+
+
 class Vault(Protocol):
     """How the credentials from Vault stand: `trouble` is empty where all is well, `done` counts steps by their name,
     with "failed to " before it where one failed."""
@@ -80,8 +98,8 @@ class Vault(Protocol):
 
 class Metrics:
     """The metrics of one daemon. `busy_connections`, `pending_hashes` and `logins` (counts by outcome) are read at each
-    scrape; so are `signers`, by listening address, `forwarder` and `vault`, which whoever starts those sets. `started` is in
-    seconds since 1970.
+    scrape; so are `signers`, by listening address, `forwarder`, `spools` and `vault`, which whoever starts those sets.
+    `started` is in seconds since 1970.
     """
 
     def __init__(self, *, started: float, busy_connections: Callable[[], int], pending_hashes: Callable[[], int],
@@ -93,6 +111,7 @@ class Metrics:
         self._requests: dict[tuple[type, int], _Latency] = {}
         self.signers: dict[str, Signer] = {}
         self.forwarder: Forwarder | None = None
+        self.spools: Spools | None = None
         self.vault: Callable[[], Vault] | None = None
         self._registry = CollectorRegistry()
         self._registry.register(_Reader(self._all))
@@ -125,6 +144,8 @@ class Metrics:
             yield from self._mail()
         if self.forwarder is not None:
             yield from self._forwarded(self.forwarder)
+        if self.spools is not None:
+            yield from self._held(self.spools.budget)
         if self.vault is not None:
             yield from self._lease(self.vault())
 
@@ -166,6 +187,11 @@ class Metrics:
         left_out.add_metric([], counts.left_out)
         yield left_out
         yield self._gauge("authd_forwarder_connections", "Clients connected to the forwarder.", forwarder.connections)
+
+    def _held(self, budget: Budget) -> Iterator[Metric]:
+        yield self._gauge("authd_mail_memory_bytes", "Memory that is reserved for messages.", budget.in_memory)
+        yield self._gauge("authd_mail_spool_bytes", "Bytes of messages in temporary files.", budget.in_files)
+        yield self._gauge("authd_mail_memory_waiting", "Transactions that wait for memory.", budget.waiting)
 
     def _lease(self, vault: Vault) -> Iterator[Metric]:
         yield self._gauge("authd_vault_lease_seconds", "How long the database credentials still hold.", vault.seconds_left)

@@ -44,6 +44,9 @@ def _files(settings: Settings, place: Place) -> Iterator[str]:
         file = _value(settings, name)
         if file is not None and not (file.is_file() and os.access(file, os.R_OK)):
             yield f"{place(name)}: {str(file)!r} cannot be read; name a file that authd may read"
+    folder = settings.smtp.spool_folder
+    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        yield f"{place('smtp.spool_folder')}: {str(folder)!r} cannot be written to; name a folder that authd may write to"
 
 
 def _vault(settings: Settings, place: Place, broken: Set[str]) -> Iterator[str]:

@@ -173,6 +173,11 @@ class SmtpSettings:
 
     hostname: str = setting(values.hostname, "", "our name in greetings and Received (default: the machine's)")
     max_message_size: int = setting(values.size, 52428800, "largest message in bytes")
+    memory_size: int = setting(
+        values.integer(1048576, 2**40), 33554432, "bytes of messages in memory, of all connections; whoever comes then waits")
+    spool_size: int = setting(
+        values.integer(0, 2**50), 4294967296, "bytes of messages in files: of each message what is beyond 1 MiB")
+    spool_folder: Path = setting(values.path, Path("/var/tmp"), "folder of these files, which have no names; not one in memory")
     max_header_size: int = setting(values.size, 1048576, "largest header of a message in bytes")
     max_recipients: int = setting(values.integer(1, 100000), 1000, "recipients of one message")
     max_command_line: int = setting(values.integer(512, 65536), 2048, "bytes of a command with its CRLF")

@@ -33,7 +33,7 @@ from authd.smtp.replies import Reply
 from authd.smtp.routing import LegKey, Rules, Target
 from authd.smtp.server import Listener
 from authd.smtp.session import Mail, Recipient
-from authd.smtp.spool import Spool
+from authd.smtp.spool import Spool, Spools
 from authd.smtp.workers import Workers
 
 _log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class ForwarderListener:
     """mailforwarder on its port. `memory_key`: 32 bytes that every process on the database shares."""
 
     def __init__(self, forwarder: ForwarderSettings, settings: SmtpSettings, store: MailStore, memory_key: bytes, *,
-                 now: Callable[[], datetime], new_id: Callable[[], str] = lambda: secrets.token_hex(8)) -> None:
+                 spools: Spools, now: Callable[[], datetime], new_id: Callable[[], str] = lambda: secrets.token_hex(8)) -> None:
         self.settings = settings
         self.store = store
         self.memory_key = memory_key
@@ -83,7 +83,7 @@ class ForwarderListener:
         self.relays = {target: relays[downstream] for target, downstream in targets.items()}
         self.reports = ListReports(self.relays[Target.LOCAL], store, self.hostname, now=now, new_id=new_id)
         self._listener = Listener(forwarder.listen, settings, self.hostname, lambda: ForwarderPipeline(self),
-                                  offers_dsn=lambda: all(relay.offers_dsn for relay in self.relays.values()))
+                                  spools=spools, offers_dsn=lambda: all(relay.offers_dsn for relay in self.relays.values()))
 
     @property
     def address(self) -> tuple[str, int]:
@@ -121,7 +121,6 @@ class _Transaction:
     sender: Path
     fan_out: FanOut
     deliveries: Deliveries
-    spool: Spool
     is_alone: bool = False  # its one recipient has to come without others
     handover: Handover | None = None
     is_accepted: bool = False
@@ -153,7 +152,7 @@ class ForwarderPipeline:
         message_id = forwarder.new_id()
         request_id.set(message_id)
         self._transaction = _Transaction(
-            message_id, client, mail.sender, FanOut(forwarder.relays, mail.parameters), Deliveries(), Spool())
+            message_id, client, mail.sender, FanOut(forwarder.relays, mail.parameters), Deliveries())
         return replies.SENDER_OK
 
     async def recipient(self, recipient: Recipient) -> Reply:
@@ -175,15 +174,11 @@ class ForwarderPipeline:
         """The downstreams are asked once the message is here, so that they never wait for our client."""
         return replies.START_INPUT
 
-    def content(self, data: bytes) -> None:
-        """Keeps a piece of the message."""
-        self._current().spool.append(data)
-
-    async def end_of_data(self) -> Reply | Sequence[Reply]:
+    async def end_of_data(self, spool: Spool) -> Reply | Sequence[Reply]:
         """Hands every copy over, and answers what the downstreams did."""
         transaction, counts = self._current(), self._forwarder.counts
         try:
-            answer = await self._hand_over(transaction)
+            answer = await self._hand_over(transaction, spool)
         except Exception:
             counts.deferred += 1
             raise
@@ -198,7 +193,7 @@ class ForwarderPipeline:
         else:
             counts.refused += 1
         _log.info("from=<%s> to=<%s> size=%d answer=%s", transaction.sender,
-                  ">,<".join(transaction.deliveries.recipients), transaction.spool.size, worst)
+                  ">,<".join(transaction.deliveries.recipients), spool.size, worst)
         return answer
 
     async def answered(self, heard: bool) -> None:
@@ -238,8 +233,8 @@ class ForwarderPipeline:
             deliveries.asked(copy, reply)
         return deliveries.admit(route)
 
-    async def _hand_over(self, transaction: _Transaction) -> Reply | list[Reply]:
-        forwarder, spool = self._forwarder, transaction.spool
+    async def _hand_over(self, transaction: _Transaction, spool: Spool) -> Reply | list[Reply]:
+        forwarder = self._forwarder
         strict = forwarder.settings.strict_8bit and not all(
             "8BITMIME" in transit.leg.extensions for transit in transaction.fan_out)
         inspected, digest = await forwarder.workers.run(

@@ -80,6 +80,7 @@ TRANSACTION_TOO_LONG = _reply("421 4.4.2 The transaction takes too long")
 STOPPING = _reply("421 4.3.2 Stopping")
 SESSION_FAILED = _reply("421 4.3.0 Internal error, try again later")
 
+SPOOL_FULL = _reply("452 4.3.1 No room for this message now, try again later")
 INTERNAL_ERROR = _reply("451 4.3.0 Internal error, try again later")
 UNAVAILABLE = _reply("451 4.3.0 Temporarily unavailable, try again later")
 CLIENT_LEFT = _reply("451 4.4.2 You left before the message was passed on")

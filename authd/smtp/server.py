@@ -33,6 +33,7 @@ from authd.smtp.session import (
     Reset,
     Session,
 )
+from authd.smtp.spool import Spool, Spools
 
 _log = logging.getLogger(__name__)
 _READ_AHEAD = 262144       # bytes of pipelined commands that may wait before reading pauses
@@ -57,12 +58,9 @@ class Pipeline(Protocol):
     async def data(self) -> Reply:
         """354, or why the message shall not be sent."""
 
-    def content(self, data: bytes) -> None:
-        """Takes a piece of the message."""
-
-    async def end_of_data(self) -> Reply | Sequence[Reply]:
-        """Ends the transaction: a 250 means that the downstream has the message. To a client that speaks LMTP one reply for
-        each accepted recipient, or one for all of them.
+    async def end_of_data(self, spool: Spool) -> Reply | Sequence[Reply]:
+        """The message is complete, and `spool` holds it until `answered` is over. A 250 means that the downstream has it. To
+        a client that speaks LMTP one reply for each accepted recipient, or one for all of them.
         """
 
     def client_left(self) -> None:
@@ -79,8 +77,9 @@ class Listener:
     """One listening socket and its clients."""
 
     def __init__(self, endpoint: Endpoint, settings: SmtpSettings, hostname: str, new_pipeline: Callable[[], Pipeline], *,
-                 offers_dsn: Callable[[], bool]) -> None:
+                 spools: Spools, offers_dsn: Callable[[], bool]) -> None:
         self.settings = settings
+        self.spools = spools
         self.hostname = hostname
         self.limits = Limits(settings.max_message_size, settings.max_recipients, settings.max_command_line,
                              settings.max_bad_commands)
@@ -154,6 +153,8 @@ class _Connection(asyncio.Protocol):
         self._session = Session(listener.hostname, listener.limits, offers_dsn=listener.offers_dsn,
                                 normalise_bare_lf=listener.settings.normalise_bare_lf)
         self._pipeline = listener.new_pipeline()
+        self._spool: Spool | None = None
+        self._declared_size: int | None = None
         self._deadline = Deadline(loop, self._timed_out)
         self._transaction_ends = 0.0
         self._sent_at = 0.0
@@ -188,7 +189,7 @@ class _Connection(asyncio.Protocol):
             _log.exception("a session failed by an error of ours")
             self._session.close(replies.SESSION_FAILED)
         finally:
-            self._pipeline.give_up()
+            self._give_up()
             self._send()
             self._say_goodbye()
 
@@ -212,11 +213,12 @@ class _Connection(asyncio.Protocol):
                     if not await self._more_input():
                         return
                 case Content():
-                    self._pipeline.content(event.data)
+                    assert self._spool is not None
+                    await self._spool.append(event.data)
                 case Answered():
                     pass
                 case Reset():
-                    self._pipeline.give_up()
+                    self._give_up()
                 case Closed():
                     return
                 case _:
@@ -228,13 +230,14 @@ class _Connection(asyncio.Protocol):
         try:
             answer = await self._decide(question)
         except Exception as error:
-            self._pipeline.give_up()
+            self._give_up()
             answer = _reply_to_error(error)
         if isinstance(question, EndOfData):
             self._session.answer(*([answer] * self._session.answers_expected if isinstance(answer, Reply) else answer))
             heard = self._transport is not None and not self._has_left()
             self._send()
             await self._pipeline.answered(heard)
+            self._close_spool()
         else:
             self._session.answer(*([answer] if isinstance(answer, Reply) else answer))
             if self._loop.time() - self._sent_at > _HELD_BACK:
@@ -244,18 +247,44 @@ class _Connection(asyncio.Protocol):
         match question:
             case Mail():
                 self._transaction_ends = self._loop.time() + self._listener.settings.transaction_timeout
+                self._declared_size = question.parameters.size
                 client = Client(self._session.client_name, self._address, self._session.protocol)
                 return await self._pipeline.mail(question, client)
             case Recipient():
                 return await self._pipeline.recipient(question)
             case DataStart():
-                return await self._pipeline.data()
+                answer = await self._pipeline.data()
+                if answer.code == 354:
+                    try:
+                        self._spool = await self._listener.spools.open(self._declared_size, self._transaction_ends)
+                    except TimeoutError:
+                        self._give_up()
+                        return replies.SPOOL_FULL
+                return answer
             case EndOfData():
-                refusal = replies.CLIENT_LEFT if self._has_left() else question.refusal
-                if refusal is None:
-                    return await self._pipeline.end_of_data()
-                self._pipeline.give_up()
-                return refusal
+                return await self._end_of_data(question.refusal)
+
+    async def _end_of_data(self, refusal: Reply | None) -> Reply | Sequence[Reply]:
+        spool = self._spool
+        assert spool is not None
+        spool.complete()
+        if self._has_left():
+            refusal = replies.CLIENT_LEFT
+        elif spool.is_incomplete and refusal is None:
+            refusal = replies.SPOOL_FULL
+        if refusal is None:
+            return await self._pipeline.end_of_data(spool)
+        self._give_up()
+        return refusal
+
+    def _give_up(self) -> None:
+        self._pipeline.give_up()
+        self._close_spool()
+
+    def _close_spool(self) -> None:
+        if self._spool is not None:
+            self._spool.close()
+            self._spool = None
 
     def _has_left(self) -> bool:
         """Whether the client closed its end and nothing that it said is unread: one that quits properly is still there."""

@@ -27,7 +27,7 @@ from authd.smtp.replies import Reply
 from authd.smtp.server import Listener
 from authd.smtp.session import Mail, Recipient
 from authd.smtp.signing_policy import Candidate
-from authd.smtp.spool import Spool
+from authd.smtp.spool import Spool, Spools
 from authd.smtp.workers import Workers
 
 _log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class SignerListener:
     """dkimsigner on one mapping."""
 
     def __init__(self, mapping: Mapping, settings: SmtpSettings, keys: DkimKeySource, lists: ListSenders, *,
-                 now: Callable[[], datetime], signature_lifetime: float | None = None,
+                 spools: Spools, now: Callable[[], datetime], signature_lifetime: float | None = None,
                  new_id: Callable[[], str] = lambda: secrets.token_hex(8)) -> None:
         self.mapping = mapping
         self.settings = settings
@@ -77,7 +77,7 @@ class SignerListener:
                            Timeouts(settings.connect_timeout, settings.reply_timeout, settings.data_timeout))
         self.workers = Workers("dkim")
         self._listener = Listener(mapping.listen, settings, self.hostname, lambda: SignerPipeline(self),
-                                  offers_dsn=lambda: self.relay.offers_dsn)
+                                  spools=spools, offers_dsn=lambda: self.relay.offers_dsn)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -106,7 +106,6 @@ class SignerPipeline:
     def __init__(self, signer: SignerListener) -> None:
         self._signer = signer
         self._leg: Leg | None = None
-        self._spool = Spool()
         self._client = Client("", "", "")
         self._sender = NULL_SENDER
         self._id = ""
@@ -134,17 +133,13 @@ class SignerPipeline:
         """The downstream is asked once the message is here, so that it never waits for our client."""
         return replies.DOWNSTREAM_LOST if self._leg is None else replies.START_INPUT
 
-    def content(self, data: bytes) -> None:
-        """Keeps a piece of the message."""
-        self._spool.append(data)
-
-    async def end_of_data(self) -> Reply:
+    async def end_of_data(self, spool: Spool) -> Reply:
         """Signs the message, passes it on, and answers what the downstream does."""
         if self._leg is None:
             return replies.DOWNSTREAM_LOST
         counts = self._signer.counts
         try:
-            reply = await self._pass_on(self._leg)
+            reply = await self._pass_on(self._leg, spool)
         except Exception:
             counts.deferred += 1
             raise
@@ -154,7 +149,7 @@ class SignerPipeline:
             counts.deferred += 1
         else:
             counts.refused += 1
-        _log.info("from=<%s> size=%d %s answer=%s", self._sender, self._spool.size, self._verdict, reply)
+        _log.info("from=<%s> size=%d %s answer=%s", self._sender, spool.size, self._verdict, reply)
         self.give_up()
         return reply
 
@@ -169,25 +164,24 @@ class SignerPipeline:
         leg, self._leg = self._leg, None
         if leg is not None:
             leg.give_up()
-        self._spool = Spool()
 
-    async def _pass_on(self, leg: Leg) -> Reply:
-        added = await self._added_header(leg)
+    async def _pass_on(self, leg: Leg, spool: Spool) -> Reply:
+        added = await self._added_header(leg, spool)
         if isinstance(added, Reply):
             return added
         refusal = await leg.data()
         if refusal is not None:
             return refusal
-        await leg.content(chain([added], self._spool.pieces()))
+        await leg.content(chain([added], spool.pieces()))
         self.is_committing = True
         try:
             return (await leg.end_of_data())[0]
         finally:
             self.is_committing = False
 
-    async def _added_header(self, leg: Leg) -> bytes | Reply:
+    async def _added_header(self, leg: Leg, spool: Spool) -> bytes | Reply:
         """What goes before the message, or why it is refused."""
-        signer, spool = self._signer, self._spool
+        signer = self._signer
         strict = signer.settings.strict_8bit and "8BITMIME" not in leg.extensions
         inspected, candidate = await signer.workers.run(spool.size, self._inspect, spool, strict)
         if inspected.refusal is not None:

@@ -10,6 +10,7 @@ from authd.config.settings import ForwarderSettings, SmtpSettings
 from authd.config.values import Downstream, Endpoint
 from authd.smtp.forwarder import ForwarderListener, rules_of
 from authd.smtp.mail_store import MailStore
+from authd.smtp.spool import Spools
 from authd.smtp.srs import Srs
 from authd.sql.database import Database
 from tests.fixtures.mail import add_account, add_domain, add_list
@@ -99,7 +100,7 @@ async def running_forwarder(db: Database, local: Downstream, remote: Downstream,
     forwarder = replace(ForwarderSettings(), listen=Endpoint("127.0.0.1", 0), local_delivery=local, remote_relay=remote,
                         **(options or {}))
     store = MailStore(db, rules_of(forwarder), SRS, now)
-    listener = ForwarderListener(forwarder, settings, store, b"k" * 32, now=now)
+    listener = ForwarderListener(forwarder, settings, store, b"k" * 32, spools=Spools(settings), now=now)
     await listener.start()
     try:
         yield listener

@@ -19,6 +19,7 @@ from authd.config.values import Endpoint, Mapping
 from authd.errors import AuthdError
 from authd.keys.facts import DkimKey, DkimKeys
 from authd.smtp.signer import SignerListener
+from authd.smtp.spool import Spools
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 CLOSE = "close"        # a fault: the sink closes the connection instead of answering
@@ -291,10 +292,12 @@ def example_keys(*keys: DkimKey) -> Keys:
 @asynccontextmanager
 async def running_signer(sink: Sink, keys: Keys, settings: SmtpSettings = SmtpSettings(hostname="mx.example.com"), *,
                          originated: bool = False, lifetime: float | None = None,
-                         now: Callable[[], datetime] = lambda: NOW) -> AsyncIterator[SignerListener]:
+                         now: Callable[[], datetime] = lambda: NOW,
+                         spools: Spools | None = None) -> AsyncIterator[SignerListener]:
     """A signer on a port of its own that delivers to the sink."""
     mapping = Mapping(Endpoint("127.0.0.1", 0), Endpoint("127.0.0.1", sink.port), originated)
-    signer = SignerListener(mapping, settings, keys, keys, now=now, signature_lifetime=lifetime)
+    signer = SignerListener(mapping, settings, keys, keys, spools=spools or Spools(settings), now=now,
+                            signature_lifetime=lifetime)
     await signer.start()
     try:
         yield signer
@@ -305,8 +308,10 @@ async def running_signer(sink: Sink, keys: Keys, settings: SmtpSettings = SmtpSe
 @asynccontextmanager
 async def relaying(sink: Sink, keys: Keys, settings: SmtpSettings = SmtpSettings(hostname="mx.example.com"), *,
                    originated: bool = False,
-                   lifetime: float | None = None) -> AsyncIterator[tuple[Sink, SignerListener, Source]]:
+                   lifetime: float | None = None,
+                   spools: Spools | None = None) -> AsyncIterator[tuple[Sink, SignerListener, Source]]:
     """The sink, a signer before it, and a client that has greeted."""
-    async with (running_sink(sink), running_signer(sink, keys, settings, originated=originated, lifetime=lifetime) as signer,
+    async with (running_sink(sink),
+                running_signer(sink, keys, settings, originated=originated, lifetime=lifetime, spools=spools) as signer,
                 connected(signer.address) as client):
         yield sink, signer, client

@@ -18,6 +18,7 @@ from authd.smtp.message import Client
 from authd.smtp.replies import Reply
 from authd.smtp.server import Listener, _Connection
 from authd.smtp.session import Mail, Recipient
+from authd.smtp.spool import Spool, Spools
 from tests.smtp.support import (
     HOLD,
     MESSAGE,
@@ -55,17 +56,14 @@ class Accepting:
     async def data(self) -> Reply:
         return self._step("data", replies.START_INPUT)
 
-    def content(self, data: bytes) -> None:
-        self._step("content")
-
-    async def end_of_data(self) -> Reply:
+    async def end_of_data(self, spool: Spool) -> Reply:
         return self._step("end")
 
     def client_left(self) -> None:
         pass
 
     async def answered(self, heard: bool) -> None:
-        pass
+        self._step("answered")
 
     def give_up(self) -> None:
         pass
@@ -73,7 +71,8 @@ class Accepting:
 
 @asynccontextmanager
 async def listening(settings: SmtpSettings = SETTINGS, pipeline: type[Accepting] = Accepting) -> AsyncIterator[Listener]:
-    listener = Listener(Endpoint("127.0.0.1", 0), settings, "mx.example.com", pipeline, offers_dsn=lambda: False)
+    listener = Listener(Endpoint("127.0.0.1", 0), settings, "mx.example.com", pipeline, spools=Spools(settings),
+                        offers_dsn=lambda: False)
     await listener.start()
     try:
         yield listener
@@ -93,10 +92,11 @@ async def test_an_unexpected_exception_is_451_without_its_text(step: str) -> Non
 
 async def test_an_exception_outside_an_answer_ends_the_session_with_421() -> None:
     class Failing(Accepting):
-        fails = "content"
+        fails = "answered"
 
     async with listening(pipeline=Failing) as listener, connected(listener.address) as client:
-        assert await client.send() == "421 4.3.0 Internal error, try again later"
+        assert await client.send() == "250 2.0.0 Ok"
+        assert await client.reply() == "421 4.3.0 Internal error, try again later"
         assert await client.reply() == ""
 
 
@@ -115,7 +115,8 @@ async def test_beyond_the_limit_of_connections_a_client_reads_421() -> None:
 def test_an_address_has_a_limit_of_its_own_unless_it_is_loopback_or_allowed() -> None:
     allowed = (ipaddress.ip_network("192.0.2.0/24"),)
     settings = dataclasses.replace(SETTINGS, max_connections_per_address=2, max_connections=100, allow_clients=allowed)
-    listener = Listener(Endpoint("127.0.0.1", 0), settings, "mx", Accepting, offers_dsn=lambda: False)
+    listener = Listener(Endpoint("127.0.0.1", 0), settings, "mx", Accepting, spools=Spools(settings),
+                        offers_dsn=lambda: False)
     loop = asyncio.new_event_loop()
     clients = [_Connection(listener, loop) for _ in range(6)]
     loop.close()

@@ -10,6 +10,7 @@ from authd.keys.generate import new_key
 from authd.keys.store import KeyStore
 from authd.smtp.list_senders import LIFE, ListSenders
 from authd.smtp.signer import SignerListener
+from authd.smtp.spool import Spools
 from authd.sql import keys as sql
 from authd.sql.database import Credentials, Database
 from tests.smtp.support import Sink, connected, running_sink
@@ -26,7 +27,7 @@ UNAVAILABLE = "451 4.3.0 Temporarily unavailable, try again later"
 async def signing(db: Database, sink: Sink, clock: Clock) -> AsyncIterator[tuple[SignerListener, KeyStore]]:
     store = KeyStore(db, PLAIN, clock)
     mapping = Mapping(Endpoint("127.0.0.1", 0), Endpoint("127.0.0.1", sink.port))
-    signer = SignerListener(mapping, SETTINGS, store, ListSenders(db, clock), now=clock)
+    signer = SignerListener(mapping, SETTINGS, store, ListSenders(db, clock), spools=Spools(SETTINGS), now=clock)
     await signer.start()
     try:
         yield signer, store

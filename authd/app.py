@@ -7,6 +7,7 @@ import asyncio
 import logging
 import signal
 import ssl
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ from authd.vault.keeper import Keeper
 _log = logging.getLogger(__name__)
 _LONGEST_PAUSE = 5.0
 _HYGIENE_SECONDS = 3600.0
+_LOOP_WAITS = 0.001  # seconds for which a thread that works on a large message may keep the loop from going on
 
 
 def now() -> datetime:
@@ -98,6 +100,7 @@ async def build(database: Database, settings: Settings, clock: Callable[[], date
 async def serve(settings: Settings, credentials: Credentials, reload: Callable[[], Settings]) -> None:
     """Runs authd until SIGTERM or SIGINT. `reload` reads the configuration again (SIGHUP)."""
     loop = asyncio.get_running_loop()
+    sys.setswitchinterval(_LOOP_WAITS)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)

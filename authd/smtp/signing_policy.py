@@ -7,12 +7,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from authd.smtp import grammar, message
+from authd.smtp import grammar, message, srs
 from authd.smtp.grammar import Path
 from authd.smtp.message import Field
 
 FORWARDED = b"authd-forwarded"
-_SRS = re.compile(r"SRS[01][=+-]", re.IGNORECASE)
 _TOKEN = re.compile(rb"""
     (?P<space>   [ \t\r\n]+ )
   | (?P<word>    "(?:[^"\\]|\\.)*" | [^\s"(),:;<>@\[\]\\.]+ | \[[^\[\]\\]*\] )
@@ -35,7 +34,7 @@ def candidate(sender: Path, header: Sequence[Field], *, originated: bool) -> Can
     """Who signs. `originated`: only our own users' mail comes this way, so that a null sender is ours too."""
     if message.count(header, FORWARDED):
         return Candidate("", "forwarded")
-    if _SRS.match(sender.local_part):
+    if srs.is_shaped(sender.local_part):
         return Candidate("", "srs_sender")
     if sender.is_null and not originated:
         return Candidate("", "null_sender")

@@ -68,6 +68,7 @@ class Handover:
 
     async def answered(self, heard: bool) -> None:
         """The client has the answer, and what it was answered 250 for need not be known any more; or it left before."""
+        self.is_committing = True  # a client that leaves now does not stop this
         try:
             if not heard:
                 await self._write_for_sure()

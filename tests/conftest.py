@@ -16,6 +16,7 @@ import pytest
 from authd.embedded import EmbeddedPostgres
 from authd.sql.database import Credentials, Database
 from authd.sql.migrate import migrate
+from tests import long_runs
 
 _numbers = itertools.count()
 
@@ -30,6 +31,11 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["AUTHD_TEST_ALL"] = "1"
     if config.getoption("--long"):
         os.environ["AUTHD_TEST_LONG"] = "1"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if said := long_runs.write():
+        terminalreporter.write_line(said)
 
 
 @pytest.hookimpl(tryfirst=True)

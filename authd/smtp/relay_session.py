@@ -50,6 +50,7 @@ class RelaySession:
         self._expected = deque([_Expected.ANYTHING_ELSE])
         self._input = b""
         self._lines: list[bytes] = []
+        self._lines_size = 0
         self._replies: deque[Reply] = deque()
         self._in_content = False
         self.extensions: frozenset[str] = frozenset()
@@ -62,7 +63,7 @@ class RelaySession:
         self._input = lines.pop()
         for line in lines:
             self._take_line(line.removesuffix(b"\r"))
-        if len(self._input) + sum(map(len, self._lines)) > LONGEST_REPLY:
+        if len(self._input) + self._lines_size > LONGEST_REPLY:
             raise self._broken("a reply without end")
 
     @property
@@ -141,9 +142,11 @@ class RelaySession:
         if match is None or (self._lines and self._lines[0][:3] != match[1]):
             raise self._broken("a line that is no reply")
         self._lines.append(line)
+        self._lines_size += len(line)
         if match[2] != b"-":
             texts = tuple(_CONTROL.sub(b"?", line[4:]) for line in self._lines)
             self._lines.clear()
+            self._lines_size = 0
             self._take_reply(Reply(int(match[1]), texts))
 
     def _take_reply(self, reply: Reply) -> None:

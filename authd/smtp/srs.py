@@ -21,7 +21,7 @@ SHORTEST_HASH = 4        # what earlier installations may have used
 Separator = Literal["=", "+", "-"]
 
 _SHAPE = re.compile(r"SRS[01][=+-]", re.IGNORECASE)
-_SRS0 = re.compile(r"SRS0[=+-](?P<hash>[^=]+)=(?P<stamp>[a-z2-7]{2})=(?P<host>[^=]*)=(?P<user>.+)", re.IGNORECASE | re.DOTALL)
+_SRS0 = re.compile(r"SRS0[=+-](?P<hash>[^=]+)=(?P<stamp>[a-z2-7]{2})=(?P<host>[^=]*)=(?P<user>.*)", re.IGNORECASE | re.DOTALL)
 _SRS1 = re.compile(r"SRS1[=+-](?P<hash>[^=]+)=(?P<host>[^=]+)=(?P<rest>[=+-].+)", re.IGNORECASE | re.DOTALL)
 _TOKEN = re.compile(r"[a-z2-7]{16,32}", re.IGNORECASE)
 _TOKEN_LENGTH = 16  # letters of 5 bits

@@ -25,6 +25,7 @@ from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from authd.embedded import EmbeddedPostgres
 from authd.sql.migrate import migrate
+from tests import long_runs
 from tests.daemon import Daemon, free_port, running_daemon
 from tests.fixtures.oauth import SECRET, add_client
 from tests.openbao import PARENT, OpenBao, running_openbao
@@ -147,8 +148,9 @@ async def provision(server: EmbeddedPostgres, folder: Path) -> None:
 
 
 @asynccontextmanager
-async def under_load(server: EmbeddedPostgres, folder: Path) -> AsyncIterator[Site]:
+async def under_load(server: EmbeddedPostgres, folder: Path, what: str) -> AsyncIterator[Site]:
     """Everything runs, and clients of all kinds, until the block ends; afterwards every promise is looked up."""
+    began = time.monotonic()
     for name in ("bao", "authd"):
         (folder / name).mkdir()
     await provision(server, folder)
@@ -177,6 +179,9 @@ async def under_load(server: EmbeddedPostgres, folder: Path) -> AsyncIterator[Si
                 assert "Traceback" not in daemon.log
                 assert "failed" not in site.ready().values()
                 assert await asyncio.to_thread(daemon.stop) == 0
+    if LONG:
+        long_runs.record(long_runs.Row("Vault under HTTP and mail load", what, sum(site.load.answers.values()), "–",
+                                       time.monotonic() - began))
 
 
 def _two_ports() -> tuple[int, int]:
@@ -204,14 +209,14 @@ async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float) -> No
 
 
 async def test_renewals_throughout(server: EmbeddedPostgres, folder: Path) -> None:
-    async with under_load(server, folder) as site:
+    async with under_load(server, folder, "credentials renewed") as site:
         await asyncio.sleep(RENEWING)
         assert site.daemon.log.count("vault: read credentials: done") >= 2
         assert (await asyncio.to_thread(site.ready))["vault"] == "ok"
 
 
 async def test_vault_sealed_and_its_token_revoked(server: EmbeddedPostgres, folder: Path) -> None:
-    async with under_load(server, folder) as site:
+    async with under_load(server, folder, "sealed, token revoked") as site:
         async def is_well() -> bool:
             return (await asyncio.to_thread(site.ready))["vault"] == "ok"
 
@@ -228,7 +233,7 @@ async def test_vault_sealed_and_its_token_revoked(server: EmbeddedPostgres, fold
 
 
 async def test_postgresql_restarted(server: EmbeddedPostgres, folder: Path) -> None:
-    async with under_load(server, folder) as site:
+    async with under_load(server, folder, "PostgreSQL restarted") as site:
         await asyncio.sleep(CALM)
         site.load.down = True
         await asyncio.to_thread(server.stop)

@@ -1,0 +1,26 @@
+"""docs/long-runs.md: what it must say, and how it is written."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests import long_runs
+from tests.long_runs import Row
+
+ROW = Row("session machine", "random", 1_000_000, "1", 300.0, "2.5", 0, "2026-11-24", "0123456789ab")
+
+
+def test_a_row_is_read_as_it_was_written() -> None:
+    assert long_runs.read(long_runs.text([ROW])) == [ROW]
+
+
+def test_a_newer_row_replaces_an_older_one() -> None:
+    newer, other = replace(ROW, inputs=2_000_000), replace(ROW, what="grammar of commands", inputs=5)
+    assert long_runs.merged([ROW], [newer, other]) == [other, newer]
+    assert long_runs.fuzzed([newer, other, replace(ROW, what="Vault")]) == 2_000_005
+
+
+@pytest.mark.parametrize("line", ["| a | b |", str(replace(ROW, commit="HEAD")), str(replace(ROW, day="today"))])
+def test_a_malformed_row_is_an_error(line: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        long_runs.read(long_runs.TABLE + line)

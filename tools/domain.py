@@ -1,16 +1,32 @@
 #!/usr/bin/env python3
 """authctl domain: domains and the keys they sign with."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from authd.commandline import Run, changes, confirmed, noun, now, shows, yes_option
+from authd.commandline import DATABASE, DIFFERENT, Run, changes, confirmed, noun, now, shows, yes_option
 from authd.errors import InvalidInput, NotFound
 from authd.identity.addresses import parse_domain
 from authd.keys.facts import DKIM_ALGORITHMS, JWT_ALGORITHMS
+from authd.mail_dns.records import (
+    DMARC_POLICIES,
+    SPF_ALL,
+    DmarcPolicy,
+    DmarcWish,
+    Record,
+    SpfPolicy,
+    State,
+    dkim_records,
+    dmarc_record,
+    parse_networks,
+    spf_records,
+    zone_line,
+)
+from authd.mail_dns.verdicts import Finding, Verdict
 from authd.provisioning.domains import PURPOSES, Domain, Key, domain_options
 from authd.provisioning.plan import Change, Mode
 
@@ -146,16 +162,79 @@ def pubkey(run: Run, name: str, purpose: str | None, form_of_key: str, create_ke
 
 @domain.command()
 @click.argument("name", metavar="DOMAIN")
+@click.option("--spf-mx/--no-spf-mx", default=True, show_default=True, help="Whether the hosts in its MX records send for it.")
+@click.option("--spf-ip", multiple=True, metavar="NET", help="Address or network that sends for it; repeatable.")
+@click.option("--spf-include", multiple=True, metavar="DOMAIN", help="Whose SPF record counts too, a relay's; repeatable.")
+@click.option("--spf-all", type=click.Choice(SPF_ALL), default="~all", show_default=True, help="What of everybody else.")
+@click.option("--dmarc-policy", type=click.Choice(DMARC_POLICIES), default="none", show_default=True,
+              help="What receivers shall do with mail that fails; --check takes a stricter one too.")
+@click.option("--dmarc-rua", multiple=True, metavar="ADDRESS", help="Who gets the receivers' reports; repeatable.")
+@click.option("--check", "compares", is_flag=True,
+              help="Compare with DNS: exit 0 where all is well, 5 where something is to be done, 4 where DNS does not answer.")
+@click.option("--resolver", "servers", multiple=True, metavar="HOST[:PORT]",
+              help="DNS server to ask; repeatable (default: the system's).")
+@click.option("--timeout", type=click.FloatRange(0.05, 60), default=5.0, show_default=True,
+              help="Seconds that a name may take.")
 @shows
-def dns(run: Run, name: str) -> None:
-    """Print the DNS records that the keys of a domain need."""
-    found = [_described(parse_domain(name), key, der) for key, der in _keys(run, name) if key.purpose == "dkim"]
-    records = [{"name": item["record_name"], "type": "TXT", "value": item["record"]} for item in found]
+def dns(run: Run, name: str, compares: bool, servers: tuple[str, ...], timeout: float, dmarc_policy: DmarcPolicy,
+        dmarc_rua: tuple[str, ...], **spf: Any) -> None:
+    """Print the DKIM, SPF and DMARC records that a domain needs in DNS, or compare them with what stands there."""
+    policy = SpfPolicy(spf["spf_mx"], parse_networks(spf["spf_ip"]), spf["spf_include"], spf["spf_all"])
+    wanted = _records(run, parse_domain(name), policy, DmarcWish(dmarc_policy, dmarc_rua))
+    if not compares:
+        if servers:
+            raise InvalidInput("resolver", "belongs to --check")
+        _print_records(run, wanted)
+        return
+    findings = _compared(run, wanted, servers, timeout)
     if run.form == "json":
-        run.print_json(records)
+        run.print_json([finding.as_json() for finding in findings])
     else:
-        for item in found:
-            click.echo(item["zone_line"])
+        for finding in findings:
+            click.echo(f"{finding.verdict.value:10}  {finding.record.name}: {finding.text}")
+    if any(finding.verdict is Verdict.UNANSWERED for finding in findings):
+        raise click.exceptions.Exit(DATABASE)
+    if not all(finding.verdict.is_fine for finding in findings):
+        raise click.exceptions.Exit(DIFFERENT)
+
+
+def _records(run: Run, name: str, policy: SpfPolicy, wish: DmarcWish) -> list[Record]:
+    """What the domain has to publish: DKIM, SPF (also of the domain that its forwarded mail is sent from), DMARC."""
+    from authd.keys.rules import names_of_interest
+    from authd.provisioning.lookup import get
+    from authd.sql import keys as sql
+
+    async def read(db: Any) -> tuple[Domain, Any]:
+        found = await get(db, Domain, name, now())
+        return found, await sql.domains_with_keys(db, names_of_interest(name), "dkim")
+
+    found, rows = run.query(read)
+    senders = [name] if found.srs_domain is None else [name, found.srs_domain]
+    return [*dkim_records(name, rows, now()), *spf_records(senders, policy), dmarc_record(name, wish)]
+
+
+def _print_records(run: Run, wanted: list[Record]) -> None:
+    if run.form == "json":
+        run.print_json([record.as_json() for record in wanted])
+        return
+    for record in wanted:
+        line = zone_line(record.name, record.value)
+        if record.state is State.NEXT:
+            click.echo(f"; the next key: publish it before it signs, from {record.since} on")
+        elif record.state is State.RETIRED:
+            click.echo(f"; a retired key: keep it until {record.until}")
+        elif record.state is State.WITHDRAWN:
+            click.echo("; a retired key that nothing needs any more: withdraw its record")
+        click.echo(f"; {line}" if record.state is State.WITHDRAWN else line)
+
+
+def _compared(run: Run, wanted: list[Record], servers: tuple[str, ...], timeout: float) -> list[Finding]:
+    from authd.keys.cipher import load_cipher
+    from authd.mail_dns.check import check
+    from authd.mail_dns.resolver import DnsResolver, parse_server
+
+    resolver = DnsResolver([parse_server(server) for server in servers], timeout)
+    return asyncio.run(check(wanted, resolver, load_cipher(run.settings().secrets.key_file), now()))
 
 
 def _keys(run: Run, name: str) -> list[tuple[Key, bytes]]:
@@ -184,9 +263,9 @@ def _described(name: str, key: Key, public_der: bytes) -> dict[str, Any]:
         "pem": public_key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")}
     if key.purpose == "dkim":
         assert key.selector is not None and not isinstance(public_key, EllipticCurvePublicKey)
-        described |= {
-            "selector": key.selector, "record_name": dkim_record.record_name(key.selector, name),
-            "record": dkim_record.record(public_key), "zone_line": dkim_record.zone_line(key.selector, name, public_key)}
+        record_name, record = dkim_record.record_name(key.selector, name), dkim_record.record(public_key)
+        described |= {"selector": key.selector, "record_name": record_name, "record": record,
+                      "zone_line": zone_line(record_name, record)}
     return described
 
 

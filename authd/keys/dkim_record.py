@@ -1,12 +1,12 @@
-"""The DNS record that publishes a DKIM key (RFC 6376 section 3.6.1, RFC 8463 section 4). Looks nothing up."""
+"""The text and the name of the DNS record of a DKIM key (RFC 6376 section 3.6.1, RFC 8463 section 4). How a zone file writes
+it is in authd/mail_dns.
+"""
 
 from base64 import b64encode
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-LONGEST_STRING = 255  # octets of one character-string in a TXT record (RFC 1035 section 3.3)
 
 
 def record(public_key: RSAPublicKey | Ed25519PublicKey) -> str:
@@ -21,10 +21,3 @@ def record(public_key: RSAPublicKey | Ed25519PublicKey) -> str:
 def record_name(selector: str, domain: str) -> str:
     """Where verifiers look for the record, without a final dot (RFC 6376 section 3.6.2.1)."""
     return f"{selector}._domainkey.{domain}"
-
-
-def zone_line(selector: str, domain: str, public_key: RSAPublicKey | Ed25519PublicKey) -> str:
-    """The record as a line of a zone file, split into strings that DNS can carry."""
-    text = record(public_key)
-    strings = " ".join(f'"{text[i:i + LONGEST_STRING]}"' for i in range(0, len(text), LONGEST_STRING))
-    return f"{record_name(selector, domain)}. IN TXT ( {strings} )"

@@ -204,8 +204,8 @@ def test_public_keys_and_their_records(authctl: Authctl, tmp_path: Path) -> None
     record = authctl.said("domain", "pubkey", "d.example", "--format", "dkimdns")
     assert record.startswith('s1._domainkey.d.example. IN TXT ( "v=DKIM1; k=rsa; p=')
     assert authctl.json("domain", "pubkey", "d.example", "--key", "dkim")["selector"] == "s1"
-    [dns] = authctl.json("domain", "dns", "d.example")
-    assert (dns["name"], dns["type"]) == ("s1._domainkey.d.example", "TXT")
+    assert [(item["name"], item["type"]) for item in authctl.json("domain", "dns", "d.example")] == [
+        ("s1._domainkey.d.example", "TXT"), ("d.example", "TXT"), ("_dmarc.d.example", "TXT")]
     assert authctl.code("domain", "pubkey", "d.example", "--key", "jwt", "--format", "dkimdns") == 2
     keys = authctl.json("key", "list", "d.example")
     assert [(item["purpose"], item["selector"]) for item in keys] == [("jwt", None), ("dkim", "s1")]

@@ -6,7 +6,7 @@ import dkim
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from authd.keys.dkim_record import record, record_name, zone_line
+from authd.keys.dkim_record import record, record_name
 
 RSA = rsa.generate_private_key(65537, 2048)
 MESSAGE = b"From: a@example.com\r\nTo: b@example.org\r\nSubject: x\r\n\r\nHello\r\n"
@@ -32,13 +32,3 @@ def test_ed25519_record_is_the_bare_key() -> None:
     assert tags["v"] == "DKIM1"
     assert tags["k"] == "ed25519"
     assert b64decode(tags["p"]) == key.public_bytes(Encoding.Raw, PublicFormat.Raw)
-
-
-def test_zone_line_is_split_where_dns_needs_it() -> None:
-    line = zone_line("s1", "example.com", RSA.public_key())
-    start, _, rest = line.partition(" ( ")
-    strings = rest.removesuffix(" )").strip('"').split('" "')
-    assert start == "s1._domainkey.example.com. IN TXT"
-    assert len(strings) == 2
-    assert all(len(string) <= 255 for string in strings)
-    assert "".join(strings) == record(RSA.public_key())

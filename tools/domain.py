@@ -11,7 +11,7 @@ import click
 from authd.commandline import DATABASE, DIFFERENT, Run, changes, confirmed, noun, now, shows, yes_option
 from authd.errors import InvalidInput, NotFound
 from authd.identity.addresses import parse_domain
-from authd.keys.facts import DKIM_ALGORITHMS, JWT_ALGORITHMS
+from authd.keys.facts import DKIM_ALGORITHMS, JWT_ALGORITHMS, Purpose
 from authd.mail_dns.records import (
     DMARC_POLICIES,
     SPF_ALL,
@@ -28,14 +28,14 @@ from authd.mail_dns.records import (
 )
 from authd.mail_dns.verdicts import Finding, Verdict
 from authd.provisioning.domains import PURPOSES, Domain, Key, domain_options
-from authd.provisioning.plan import Change, Mode
+from authd.provisioning.plan import Change, Mode, Outcome
 
 COLUMNS = ("name", "redirect_to", "redirect_mode", "jwt_subdomains", "keys")
 
 
 @noun(search="list")
 def domain() -> None:
-    """Domains: create, list (search), edit, remove, pubkey, dns."""
+    """Domains: create, list (search), show, edit, remove, pubkey, dns, rotate-key."""
 
 
 def _options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -235,6 +235,33 @@ def _compared(run: Run, wanted: list[Record], servers: tuple[str, ...], timeout:
 
     resolver = DnsResolver([parse_server(server) for server in servers], timeout)
     return asyncio.run(check(wanted, resolver, load_cipher(run.settings().secrets.key_file), now()))
+
+
+@domain.command("rotate-key")
+@click.argument("name", metavar="DOMAIN")
+@click.option("--key", "purpose", type=click.Choice(PURPOSES), default="dkim", show_default=True, help="What the key is for.")
+@click.option("--algorithm", type=click.Choice(list(dict.fromkeys(DKIM_ALGORITHMS + JWT_ALGORITHMS))),
+              help="Of the next key (default: of the one that signs).")
+@click.option("--selector", metavar="S", help="Of the next DKIM key (default: made of the date).")
+@click.option("--active-from", metavar="WHEN", help="When it begins to sign and the others of its kind cease: 36h, 2d, "
+              "2026-12-01T04:00 (default: in 2 days, with --key jwt in 1). Moves a key that waits.")
+@click.option("--activate", is_flag=True, help="The next key that waits signs from now on.")
+@changes
+def rotate_key(run: Run, name: str, purpose: Purpose, **options: Any) -> None:
+    """Make the next key of a domain, published at once and signing later; the key that it replaces then retires."""
+    from authd.provisioning.key_rotation import rotation
+    from authd.provisioning.lookup import get
+    from authd.sql import keys as sql
+
+    async def selectors(db: Any) -> set[str]:
+        found = await get(db, Domain, name, now())
+        rows = await sql.domains_with_keys(db, [found.name], "dkim")
+        return {key.selector for key in rows[found.name].keys if key.selector is not None}
+
+    declared = rotation(parse_domain(name), purpose, now(), taken=run.query(selectors), **options)
+    [result] = run.apply(Change(declared, Mode.EDIT))
+    if run.form != "json" and purpose == "dkim" and result.plan.outcome is Outcome.CHANGED and not options["activate"]:
+        click.echo(f"publish the record of the next key before it signs: authctl domain dns {result.name}")
 
 
 def _keys(run: Run, name: str) -> list[tuple[Key, bytes]]:

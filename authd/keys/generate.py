@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from authd.errors import InvalidInput
-from authd.keys.cipher import Cipher, context
+from authd.keys.cipher import Cipher, KeyUnreadable, context
 from authd.keys.facts import DKIM_ALGORITHMS, JWT_ALGORITHMS, NewKey, PrivateKey, PublicKey, Purpose, StoredKey
 from authd.keys.jwk import thumbprint
 
@@ -44,9 +44,15 @@ def imported_key(purpose: Purpose, pem: bytes, selector: str | None, cipher: Cip
 
 
 def opened(stored: StoredKey, cipher: Cipher) -> PrivateKey:
-    """The private key of a row. We checked it when it was made or imported, so that it is not checked again (35 ms)."""
+    """The private key of a row. We checked it when it was made or imported, so that it is not checked again (35 ms).
+
+    Raises KeyUnreadable where the row does not hold a key that we can open.
+    """
     der = cipher.open(stored.private_key, stored.cipher_key, context(stored.purpose, stored.public_key))
-    return _recognised(load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True), stored.purpose)[0]
+    try:
+        return _recognised(load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True), stored.purpose)[0]
+    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidInput):
+        raise KeyUnreadable(f"the private key {stored.id} in the database is damaged") from None
 
 
 def public_der(public_key: PublicKey) -> bytes:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, ClassVar
 
 from authd.errors import Conflict, InvalidInput
@@ -19,8 +20,8 @@ _SELECTOR = re.compile(r"(?=.{1,63}$)[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?(?:\.[a-z0-
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key that signs, now or from a date on. Without an `id` it is still to be made; the rest but purpose and algorithm
-    is then the selector of a dkim key.
+    """A key that signs, from a moment on and perhaps up to one. Without an `id` it is still to be made; without
+    `active_from` it then signs at once.
     """
 
     purpose: Purpose
@@ -28,15 +29,23 @@ class Key:
     selector: str | None = None
     id: int | None = None
     kid: str | None = None
+    active_from: datetime | None = None
+    retired_at: datetime | None = None
 
     @property
     def family(self) -> str:
         """Keys of one family replace each other."""
         return f"{self.purpose} {self.algorithm.partition('-')[0]}"
 
+    def waits(self, now: datetime) -> bool:
+        """Whether it is published and does not sign yet."""
+        return self.active_from is not None and self.active_from > now
+
     def as_json(self) -> dict[str, Any]:
         name = {"selector": self.selector} if self.purpose == "dkim" else {"kid": self.kid}
-        return {"id": self.id, "purpose": self.purpose, "algorithm": self.algorithm, **name}
+        moments = {field: moment.isoformat() for field, moment in (
+            ("active_from", self.active_from), ("retired_at", self.retired_at)) if moment is not None}
+        return {"id": self.id, "purpose": self.purpose, "algorithm": self.algorithm, **name, **moments}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +107,17 @@ class Domain(State):
             "domain": self.name, "redirect_to": self.redirect_to, "redirect_mode": self.redirect_mode,
             "jwt_subdomains": self.jwt_subdomains, "dkim_subdomains": self.dkim_subdomains,
             "can_use_transactional_email": self.can_use_transactional_email, "srs_domain": self.srs_domain}
-        kept, held = self.keys, before.keys if before is not None else frozenset()
         row = UpdateDomain(**columns) if before is not None else InsertDomain(**columns)
-        gone = [_farewell(key, kept - held) for key in sorted(held - kept, key=repr)]
-        made = [GenerateKey(self.name, key.purpose, key.algorithm, key.selector) for key in sorted(kept - held, key=repr)]
-        return (row, *gone, *made)
+        return (row, *self._key_effects(before.keys if before is not None else frozenset()))
+
+    def _key_effects(self, held: frozenset[Key]) -> list[Effect]:
+        stay = {key.id for key in self.keys}
+        changed = sorted(self.keys - held, key=repr)
+        made = [key for key in changed if key.id is None]
+        return [*(_farewell(key, made) for key in sorted(held, key=repr) if key.id not in stay),
+                *(ScheduleKey(key.id, key.purpose, key.active_from, key.retired_at)
+                  for key in changed if key.id is not None and key.active_from is not None),
+                *(GenerateKey(self.name, key.purpose, key.algorithm, key.selector, key.active_from) for key in made)]
 
     def removal(self) -> tuple[Effect, ...]:
         return (DeleteDomain(self.name),)
@@ -113,7 +128,7 @@ def _farewell(key: Key, successors: Iterable[Key]) -> Effect:
     assert key.id is not None
     heirs = [other for other in successors if other.family == key.family]
     if heirs and all(other.selector != key.selector or key.selector is None for other in successors):
-        return RetireKey(key.id)
+        return RetireKey(key.id, key.purpose)
     return RemoveKey(key.id)
 
 
@@ -163,9 +178,15 @@ def _order(purpose: Purpose, algorithm: str | None, selector: str | None) -> Key
     known = JWT_ALGORITHMS if purpose == "jwt" else DKIM_ALGORITHMS
     if algorithm is not None and algorithm not in known:
         raise InvalidInput(f"{purpose}_algorithm", f"{algorithm} is none of {', '.join(known)}")
-    if selector is not None and not _SELECTOR.fullmatch(selector):
-        raise InvalidInput("dkim_selector", "is 1 to 63 lower case letters, digits, - and _, in labels split by dots")
+    if selector is not None:
+        check_selector("dkim_selector", selector)
     return KeyOrder(purpose, algorithm, selector if purpose == "dkim" else None)
+
+
+def check_selector(field: str, selector: str) -> None:
+    """Raises InvalidInput(field) for what cannot be a selector."""
+    if not _SELECTOR.fullmatch(selector):
+        raise InvalidInput(field, "is 1 to 63 lower case letters, digits, - and _, in labels split by dots")
 
 
 def _redirect(everything: str | None, rest: str | None) -> dict[str, Any]:
@@ -202,12 +223,13 @@ class DeleteDomain(Statement):
 
 @dataclass(frozen=True)
 class GenerateKey(Effect):
-    """Makes a key and adds it."""
+    """Makes a key and adds it; it signs from `active_from` on, by default at once."""
 
     domain: str
     purpose: Purpose
     algorithm: str
     selector: str | None
+    active_from: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -215,6 +237,17 @@ class RetireKey(Effect):
     """The key signs no more, but stays published as long as what it signed may be shown."""
 
     key: int
+    purpose: Purpose
+
+
+@dataclass(frozen=True)
+class ScheduleKey(Effect):
+    """The key begins and, if `retired_at` is given, ceases to sign at these moments."""
+
+    key: int
+    purpose: Purpose
+    active_from: datetime
+    retired_at: datetime | None
 
 
 @dataclass(frozen=True)

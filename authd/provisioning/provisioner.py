@@ -16,7 +16,7 @@ from authd.keys.facts import NewKey, Purpose
 from authd.provisioning import references
 from authd.provisioning.accounts import Account
 from authd.provisioning.clients import AddClientSecret
-from authd.provisioning.domains import GenerateKey, RemoveKey, RetireKey
+from authd.provisioning.domains import GenerateKey, RemoveKey, RetireKey, ScheduleKey
 from authd.provisioning.effects import Effect, Statement
 from authd.provisioning.lookup import find, get
 from authd.provisioning.plan import Change, Mode, Outcome, Plan, plan
@@ -29,6 +29,8 @@ from authd.sql import provisioning as sql
 from authd.sql import sessions as sql_sessions
 from authd.sql.database import Database, Transaction
 
+# Queues keep mail for 4 to 5 days (RFC 5321 section 4.5.4.1); it is verified when it arrives.
+DKIM_AFTERLIFE = timedelta(days=7)
 _VERBS = {Outcome.CREATED: "create", Outcome.CHANGED: "change", Outcome.REMOVED: "remove"}
 
 
@@ -53,7 +55,7 @@ class Result:
 
 
 class Provisioner:
-    """Brings objects to a declared state. `actor` is who the audit names; a retired key stays published for
+    """Brings objects to a declared state. `actor` is who the audit names; a retired JWT key stays published for
     `key_afterlife`, so that what it signed can still be verified.
     """
 
@@ -139,13 +141,21 @@ class Provisioner:
             await sql.run(tx, await self._hashed(effect), now)
         elif isinstance(effect, GenerateKey):
             key = await self._keys.new_key(effect.purpose, effect.algorithm, effect.selector)
-            await sql_keys.insert(tx, key, domain_id=await sql.domain_id(tx, effect.domain), now=now)
+            await sql_keys.insert(
+                tx, key, domain_id=await sql.domain_id(tx, effect.domain), now=now, active_from=effect.active_from)
         elif isinstance(effect, RetireKey):
-            await sql_keys.retire(tx, effect.key, retired_at=now, published_until=now + self._key_afterlife)
+            await sql_keys.retire(tx, effect.key, retired_at=now, published_until=self._published_until(effect.purpose, now))
+        elif isinstance(effect, ScheduleKey):
+            end = effect.retired_at
+            await sql_keys.schedule(tx, effect.key, active_from=effect.active_from, retired_at=end,
+                                    published_until=end and self._published_until(effect.purpose, end))
         elif isinstance(effect, RemoveKey):
             await sql_keys.remove(tx, effect.key)
         else:
             raise AuthdError(f"nobody performs {type(effect).__name__}")
+
+    def _published_until(self, purpose: Purpose, retired_at: datetime) -> datetime:
+        return retired_at + (DKIM_AFTERLIFE if purpose == "dkim" else self._key_afterlife)
 
     async def _hashed(self, statement: Statement) -> Statement:
         secrets: dict[str, Any] = {}

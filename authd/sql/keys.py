@@ -61,6 +61,14 @@ async def retire(db: Executor, key_id: int, *, retired_at: datetime, published_u
         _QUERIES["retire"], {"id": key_id, "retired_at": retired_at, "published_until": published_until}) == 1
 
 
+async def schedule(
+    db: Executor, key_id: int, *, active_from: datetime, retired_at: datetime | None, published_until: datetime | None,
+) -> None:
+    """From when to when the key signs, and until when its public half stays published."""
+    await db.execute(_QUERIES["schedule"], {
+        "id": key_id, "active_from": active_from, "retired_at": retired_at, "published_until": published_until})
+
+
 async def remove(db: Executor, key_id: int) -> bool:
     """Deletes a key at once, whatever it signed. Whether it was there."""
     return await db.execute(_QUERIES["remove"], {"id": key_id}) == 1

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from authd.errors import Conflict
+from authd.keys.facts import Purpose
 from authd.provisioning.accounts import Account
 from authd.provisioning.aliases import Alias
 from authd.provisioning.clients import Client
@@ -48,8 +49,14 @@ async def domains(db: Executor, now: datetime, name: str | None = None) -> list[
     rows = await db.fetch_all(_QUERIES["domains"], {"domain": name, "now": now})
     return [Domain(
         name=row[0], redirect_to=row[1], redirect_mode=row[2], jwt_subdomains=row[3], dkim_subdomains=row[4],
-        can_use_transactional_email=row[5], srs_domain=row[6], keys=frozenset(Key(*key) for key in row[7]),
+        can_use_transactional_email=row[5], srs_domain=row[6], keys=frozenset(_key(*key) for key in row[7]),
         created_at=row[8]) for row in rows]
+
+
+def _key(purpose: Purpose, algorithm: str, selector: str | None, number: int, kid: str | None,
+         active_from: str, retired_at: str | None) -> Key:
+    return Key(purpose, algorithm, selector, number, kid, datetime.fromisoformat(active_from),
+               None if retired_at is None else datetime.fromisoformat(retired_at))
 
 
 async def domain_id(db: Executor, name: str) -> int | None:

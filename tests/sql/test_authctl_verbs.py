@@ -215,6 +215,30 @@ def test_public_keys_and_their_records(authctl: Authctl, tmp_path: Path) -> None
     assert authctl.code("domain", "pubkey", "d.example") == 1
 
 
+def test_a_key_is_rotated(authctl: Authctl) -> None:
+    assert authctl.code("domain", "rotate-key", "none.example") == authctl.code("domain", "rotate-key", "d.example") == 1
+    authctl.said("domain", "edit", "d.example", "--create-key", "dkim", "--dkim-selector", "s1", "--create-key", "jwt")
+    rotate = ("domain", "rotate-key", "d.example", "--active-from", "2100-01-02T03:04", "--selector", "s2")
+    assert authctl.json(*rotate, "--dry-run")["outcome"] == "changed"
+    assert "authctl domain dns d.example" in authctl.said(*rotate, "--algorithm", "RSA-3072")
+    assert authctl.twice(*rotate) == authctl.twice("domain", "rotate-key", "d.example") == ("unchanged", "unchanged")
+    assert authctl.code(*rotate[:3], "--algorithm", "RSA-2048") == 3
+    assert authctl.code(*rotate[:3], "--active-from", "2000-01-01") == 2
+    records = [(item["state"], item.get("since")) for item in authctl.json("domain", "dns", "d.example")]
+    assert records[:2] == [("active", None), ("next", "2100-01-02T03:04:00+00:00")]
+    assert [item["retired_at"] for item in authctl.json("key", "list", "d.example") if item["purpose"] == "dkim"] == [
+        "2100-01-02T03:04:00+00:00", None]
+    assert authctl.said("domain", "pubkey", "d.example", "--format", "dkimdns").startswith("s1.")
+    activate = (*rotate[:3], "--activate")
+    assert authctl.twice(*activate) == ("changed", "unchanged")
+    assert authctl.said("domain", "pubkey", "d.example", "--format", "dkimdns").startswith("s2.")
+    assert [item["state"] for item in authctl.json("domain", "dns", "d.example")] == ["retired", "active", "active", "active"]
+    assert "; a retired key: keep it until " in authctl.said("domain", "dns", "d.example")
+    assert authctl.code(*rotate[:3], "--selector", "s1") == 3  # verifiers may still know it
+    assert authctl.json("domain", "rotate-key", "d.example", "--key", "jwt", "--algorithm", "ES256")["outcome"] == "changed"
+    assert authctl.json("domain", "rotate-key", "d.example", "--key", "jwt")["outcome"] == "unchanged"
+
+
 def test_domains_are_found_by_name_and_by_what_signs_for_them(authctl: Authctl) -> None:
     for words in ("example.org --jwt-allow-subdomain-signing", "sub.example.org", "other.org"):
         authctl.said("domain", "create", *words.split())

@@ -155,3 +155,19 @@ def test_many_empty_lines_take_no_memory() -> None:
     hashed = dkim.body_hash([b"a"] + [b"\r\n" * 10_000] * 100 + [b"b\r\n"])
     assert hashed == hashlib.sha256(b"a" + b"\r\n" * 1_000_000 + b"b\r\n").digest()
     assert max(len(piece) for piece in dkim.canonical_body([b"a", b"\r\n" * 100_000, b"b"])) < 10_000
+
+
+def test_the_seam_for_a_second_kind_of_signature() -> None:
+    """docs/decisions/0009-no-arc.md: a function of the shape of `signatures`, over the same digest; both stand on top."""
+    def others(header: Sequence[message.Field], digest: bytes, keys: DkimKeys, *, now: int) -> bytes:
+        signed = dkim.canonical_header(header, [b"from", b"subject"]) + digest
+        return b"Other-Signature: d=%b; t=%d; b=%b\r\n" % (
+            keys.domain.encode(), now, base64.b64encode(hashlib.sha256(signed).digest()))
+
+    content = b"From: a@example.com\r\nSubject: x\r\n\r\nHello\r\n"
+    header, digest = message.fields(content[:message.body_start(content)]), dkim.body_hash([b"Hello\r\n"])
+    keys = DkimKeys("example.com", (rsa_key(), ed25519_key()))
+    first = dkim.signatures(header, digest, keys, now=NOW)
+    second = others(header, digest, keys, now=NOW)
+    for signed in (first + second + content, second + first + content):
+        assert verified(signed, *keys.keys) == [True, True]

@@ -191,7 +191,7 @@ def test_keys_are_made_where_there_are_none() -> None:
 def test_an_overwritten_jwt_key_stays_published_and_a_removed_one_does_not() -> None:
     held = _domain(Key("jwt", "RSA-2048", None, 1), Key("jwt", "EdDSA", None, 2))
     overwrite = domain_options(name="d.example", create_key=["jwt"], overwrite=True)
-    assert _key_effects(overwrite, held) == [RetireKey(1), GenerateKey("d.example", "jwt", "RSA-2048", None)]
+    assert _key_effects(overwrite, held) == [RetireKey(1, "jwt"), GenerateKey("d.example", "jwt", "RSA-2048", None)]
     assert _key_effects(domain_options(name="d.example", remove_key=["jwt"]), held) == [RemoveKey(2), RemoveKey(1)]
 
 
@@ -200,7 +200,7 @@ def test_a_dkim_key_whose_selector_is_needed_goes_at_once() -> None:
     same = domain_options(name="d.example", create_key=["dkim"], overwrite=True)
     assert _key_effects(same, held) == [RemoveKey(1), GenerateKey("d.example", "dkim", "RSA-2048", "default")]
     other = domain_options(name="d.example", create_key=["dkim"], overwrite=True, dkim_selector="s2")
-    assert _key_effects(other, held) == [RetireKey(1), GenerateKey("d.example", "dkim", "RSA-2048", "s2")]
+    assert _key_effects(other, held) == [RetireKey(1, "dkim"), GenerateKey("d.example", "dkim", "RSA-2048", "s2")]
     with pytest.raises(Conflict):
         _key_effects(domain_options(name="d.example", create_key=["dkim"], dkim_selector="s2"), held)
     second = domain_options(name="d.example", create_key=["dkim"], dkim_selector="e1", dkim_algorithm="Ed25519")

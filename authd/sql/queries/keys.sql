@@ -42,6 +42,11 @@ UPDATE signing_key
 SET retired_at = greatest(%(retired_at)s, active_from), published_until = %(published_until)s
 WHERE id = %(id)s AND (retired_at IS NULL OR retired_at > %(retired_at)s);
 
+-- name: schedule
+UPDATE signing_key
+SET active_from = %(active_from)s, retired_at = %(retired_at)s, published_until = %(published_until)s
+WHERE id = %(id)s;
+
 -- name: remove
 DELETE FROM signing_key WHERE id = %(id)s;
 

@@ -5,7 +5,8 @@ SELECT pg_advisory_xact_lock(hashtext('authd.provisioning'));
 
 -- name: domains
 SELECT d.name, d.redirect_to, d.redirect_mode, d.jwt_subdomains, d.dkim_subdomains, d.can_use_transactional_email, d.srs_domain,
-       coalesce((SELECT jsonb_agg(jsonb_build_array(k.purpose, k.algorithm, k.selector, k.id, k.kid) ORDER BY k.id)
+       coalesce((SELECT jsonb_agg(jsonb_build_array(k.purpose, k.algorithm, k.selector, k.id, k.kid,
+                                                  k.active_from, k.retired_at) ORDER BY k.id)
                  FROM signing_key k
                  WHERE k.domain_id = d.id AND (k.retired_at IS NULL OR k.retired_at > %(now)s)), '[]'),
        d.created_at

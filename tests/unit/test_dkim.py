@@ -158,7 +158,7 @@ def test_many_empty_lines_take_no_memory() -> None:
 
 
 def test_the_seam_for_a_second_kind_of_signature() -> None:
-    """docs/decisions/0009-no-arc.md: a function of the shape of `signatures`, over the same digest; both stand on top."""
+    """docs/decisions/0011-no-arc.md: a function of the shape of `signatures`, over the same digest; both stand on top."""
     def others(header: Sequence[message.Field], digest: bytes, keys: DkimKeys, *, now: int) -> bytes:
         signed = dkim.canonical_header(header, [b"from", b"subject"]) + digest
         return b"Other-Signature: d=%b; t=%d; b=%b\r\n" % (

@@ -45,7 +45,7 @@ def main() -> None:
     """Provision authd: authctl NOUN VERB …
 
     Every verb may be repeated: what is there already is "unchanged". Exit codes: 0 done, 1 not found, 2 usage,
-    3 conflict with what exists, 4 no database; `apply --check` 5 different.
+    3 conflict with what exists, 4 no database (or no DNS); `apply --check` and `domain dns --check` 5 different.
     """
 
 

@@ -248,7 +248,7 @@ def _compared(run: Run, wanted: list[Record], servers: tuple[str, ...], timeout:
 @click.option("--activate", is_flag=True, help="The next key that waits signs from now on.")
 @changes
 def rotate_key(run: Run, name: str, purpose: Purpose, **options: Any) -> None:
-    """Make the next key of a domain, published at once and signing later; the key that it replaces then retires."""
+    """Make the next key of a domain, to be published at once, which signs later; the key that it replaces then retires."""
     from authd.provisioning.key_rotation import rotation
     from authd.provisioning.lookup import get
     from authd.sql import keys as sql

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -14,8 +15,8 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
 from tools.benchmarks import smtp_load, smtp_sink, workers
-from tools.benchmarks.http_load import Load, LoadError, get, post, run
-from tools.benchmarks.smtp_load import Mail, MailError, message
+from tools.benchmarks.http_load import Load, LoadError, get, post, repeat, run
+from tools.benchmarks.smtp_load import Mail, MailError, body, head
 
 
 class _Echo(RequestHandler):
@@ -99,19 +100,44 @@ def test_an_error_ends_the_measurement(http_port: int, path: str, says: str) -> 
         run(Load(http_port, [get(path)], 10))
 
 
+def test_a_request_is_repeated_until_something_else_is_over(http_port: int) -> None:
+    turns = iter([False, False, True])
+    assert all(0 < latency < 30 for latency in repeat(http_port, get("/200"), 0, lambda: next(turns)))
+    assert next(turns, None) is None
+    with pytest.raises(LoadError, match="status 500"):
+        repeat(http_port, get("/500"), 0, lambda: False)
+
+
 @contextmanager
-def _sink(folder: Path) -> Iterator[int]:
+def _sink(folder: Path, *options: str) -> Iterator[int]:
     port = workers.free_port()
-    command = [sys.executable, "-m", workers.module("smtp_sink"), str(port)]
+    command = [sys.executable, "-m", workers.module("smtp_sink"), str(port), *options]
     with workers.server(command, folder / "sink.log", lambda: workers.accepts(port)):
         yield port
 
 
 def test_every_message_goes_from_the_source_to_the_sink(tmp_path: Path) -> None:
-    with _sink(tmp_path) as port:
+    with _sink(tmp_path, "0") as port:
         for size in (4096, 1 << 20):
-            assert smtp_load.measure(Mail(port, "a@b.example", size, 30, sessions=7)) > 0
-        assert smtp_sink.arrived(port) == smtp_sink.Arrived(60, 0)
+            assert smtp_load.measure(Mail(port, "a@b.example", size, 30, sessions=7, recipients=("a@x.net", "b@x.net"))) > 0
+        assert smtp_sink.arrived(port) == smtp_sink.Arrived(60, 0, 120)
+
+
+def test_a_slow_sink_takes_its_time_over_every_message_but_over_all_at_once(tmp_path: Path) -> None:
+    with _sink(tmp_path, "0.5") as port:
+        assert 4 < smtp_load.measure(Mail(port, "a@b.example", 4096, 20, sessions=20)) < 40
+
+
+def test_a_sink_that_offers_pipelining_answers_each_of_many_commands(tmp_path: Path) -> None:
+    with (_sink(tmp_path, "0", "PIPELINING") as port, socket.create_connection(("127.0.0.1", port), 10) as client,
+          client.makefile("rb") as lines):
+        client.sendall(b"EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<a@x.net>\r\nRCPT TO:<b@x.net>\r\nDATA\r\n")
+        replies = [lines.readline() for _ in range(8)]
+        assert replies[1:4] == [b"250-sink\r\n", b"250-PIPELINING\r\n", b"250 HELP\r\n"]
+        assert replies[4:] == [b"250 ok\r\n"] * 3 + [b"354 go on\r\n"]
+        client.sendall(b"Subject: x\r\n\r\n.\r\n")
+        assert lines.readline() == b"250 2.0.0 taken\r\n"
+        assert smtp_sink.arrived(port) == smtp_sink.Arrived(1, 0, 2)
 
 
 def test_a_server_that_takes_no_mail_ends_the_measurement() -> None:
@@ -129,8 +155,11 @@ def test_a_server_that_takes_no_mail_ends_the_measurement() -> None:
 
 @pytest.mark.parametrize("size", [300, 4096, 10_240, 1 << 20])
 def test_a_message_has_its_size_and_one_end(size: int) -> None:
-    sent = message("a@b.example", size)
-    assert abs(len(sent) - size) < 10
+    first = head("a@b.example", 1)
+    sent = first + body(size - len(first))
+    assert 0 <= len(sent) - size < 80
+    assert head("a@b.example", 2) != first
+    assert len(head("a@b.example", 99_999)) == len(first)
     assert sent.endswith(b"\r\n.\r\n")
     assert sent.count(b"\r\n.") == 1
     assert b"\r" not in sent.replace(b"\r\n", b"")
@@ -143,6 +172,21 @@ def test_memory_is_that_of_a_process_and_its_children(tmp_path: Path) -> None:
         waited = threading.Event()
         while workers.memory(process.pid) < 30:
             waited.wait(0.02)
+
+
+def test_growth_is_what_the_peak_of_a_process_has_gained(tmp_path: Path) -> None:
+    program = "import sys\nfor line in sys.stdin: x = bytearray(int(line) << 20); del x; print(flush=True)"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        def take(mebibytes: int) -> None:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(b"%d\n" % mebibytes)
+            process.stdin.flush()
+            process.stdout.readline()
+
+        take(1)
+        assert 25 < workers.growth(process.pid, lambda: take(30)) < 40
+        assert workers.growth(process.pid, lambda: take(1)) < 5
 
 
 def test_a_server_that_ends_is_reported_with_its_last_words(tmp_path: Path) -> None:

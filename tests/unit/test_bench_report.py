@@ -6,7 +6,7 @@ import pytest
 
 from tools.benchmarks.report import Measurement, as_json, as_page, as_table
 from tools.benchmarks.rounds import alternate, percentile
-from tools.benchmarks.targets import MEBIBYTES, MILLISECONDS, PER_SECOND
+from tools.benchmarks.targets import MEBIBYTES, MILLISECONDS, PER_SECOND, TIMES
 
 FAST = Measurement("fast", "something fast", 2000.0, PER_SECOND, 1500, 4000.0, "hello world")
 SLOW = Measurement("slow", "something slow", 1400.0, PER_SECOND, 1500)
@@ -15,6 +15,7 @@ SLOW = Measurement("slow", "something slow", 1400.0, PER_SECOND, 1500)
 @pytest.mark.parametrize(("value", "unit", "must", "holds"), [
     (1500, PER_SECOND, 1500, True), (1499, PER_SECOND, 1500, False), (25, MILLISECONDS, 25, True),
     (25.1, MILLISECONDS, 25, False), (71, MEBIBYTES, 70, False), (1, PER_SECOND, None, True),
+    (0.9, TIMES, 0.9, True), (0.8, TIMES, 0.9, False),
 ])
 def test_rates_must_be_reached_and_the_rest_not_exceeded(value: float, unit: str, must: float | None, holds: bool) -> None:
     assert Measurement("one", "one", value, unit, must).holds is holds

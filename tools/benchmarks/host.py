@@ -1,4 +1,7 @@
-"""The authd that is measured: the real daemon on an embedded PostgreSQL in a temporary folder, with a mail sink behind it."""
+"""The authd that is measured: the real daemon on an embedded PostgreSQL in a temporary folder, with mail sinks behind it.
+
+One sink speaks as OpenSMTPD does, one offers PIPELINING, and one takes a second over each message.
+"""
 
 import http.client
 import json
@@ -6,12 +9,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from . import workers
+
+_KEYWORDS = ("8BITMIME", "ENHANCEDSTATUSCODES")
 
 
 class Host:
@@ -20,7 +25,8 @@ class Host:
     def __init__(self, folder: Path, people: int, settings: str) -> None:
         self.folder = folder
         self.config = folder / "authd.conf"
-        self.http_port, self.signer_port, self.sink_port = (workers.free_port() for _ in range(3))
+        self.http_port, self.signer_port, self.forwarder_port = (workers.free_port() for _ in range(3))
+        self.sink_port, self.pipelining_port, self.slow_port = (workers.free_port() for _ in range(3))
         self.config.write_text(f"""\
 [http]
 listen = "127.0.0.1:{self.http_port}"
@@ -32,6 +38,12 @@ embedded = "."
 
 [signer]
 mappings = [{{ in = "127.0.0.1:{self.signer_port}", out = "127.0.0.1:{self.sink_port}" }}]
+
+[forwarder]
+listen = "127.0.0.1:{self.forwarder_port}"
+local_delivery = "127.0.0.1:{self.slow_port}"
+remote_relay = "127.0.0.1:{self.sink_port}"
+srs_secrets = ["a secret of the benchmarks"]
 {settings}""", encoding="utf-8")
         site: dict[str, Any] = json.loads(workers.answer("population", "site", str(self.config), str(people)))
         self.people: list[str] = site["people"]
@@ -39,11 +51,18 @@ mappings = [{{ in = "127.0.0.1:{self.signer_port}", out = "127.0.0.1:{self.sink_
         self.client_secret: str = site["client_secret"]
 
     @contextmanager
-    def serving(self) -> Iterator[subprocess.Popen[bytes]]:
-        """The daemon, ready, for the block."""
+    def serving(self, *, pipelining: bool = False) -> Iterator[subprocess.Popen[bytes]]:
+        """The daemon, ready, for the block. With `pipelining` what it forwards goes to the sink that offers that."""
         command = [sys.executable, "-m", "authd", "serve", "-c", str(self.config)]
+        if pipelining:
+            relay = {"MAILFORWARDER_REMOTERELAY_IP": "127.0.0.1", "MAILFORWARDER_REMOTERELAY_PORT": str(self.pipelining_port)}
+            command = ["env", *(f"{name}={value}" for name, value in relay.items()), *command]
         with workers.server(command, self.folder / "authd.log", self._is_ready) as process:
             yield process
+
+    def add_crowd(self, accounts: int) -> None:
+        """Adds accounts that nobody signs in to, with three addresses each, while the daemon does not run."""
+        workers.answer("population", "crowd", str(self.config), str(accounts))
 
     def publish_keys(self, count: int) -> None:
         """Adds signing keys, also while the daemon runs."""
@@ -70,8 +89,14 @@ def benchmark_host(people: int, settings: str = "") -> Iterator[Host]:
     folder.chmod(0o755)
     try:
         host = Host(folder, people, settings)
-        sink = [sys.executable, "-m", workers.module("smtp_sink"), str(host.sink_port)]
-        with workers.server(sink, folder / "sink.log", lambda: workers.accepts(host.sink_port)):
+        with (_sink(host, host.sink_port), _sink(host, host.pipelining_port, keywords=("PIPELINING", *_KEYWORDS)),
+              _sink(host, host.slow_port, 1.0)):
             yield host
     finally:
         shutil.rmtree(folder)
+
+
+def _sink(host: Host, port: int, seconds: float = 0.0,
+          keywords: Sequence[str] = _KEYWORDS) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", workers.module("smtp_sink"), str(port), str(seconds), *keywords]
+    return workers.server(command, host.folder / "sink.log", lambda: workers.accepts(port))

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from urllib.parse import urlencode
 
@@ -87,6 +87,26 @@ def measure(load: Load) -> Outcome:
 def run(load: Load) -> Outcome:
     """Runs the load in this process, which does nothing else meanwhile. Raises LoadError."""
     return _Run(load).go()
+
+
+def repeat(port: int, request: str, interval: float, until: Callable[[], bool]) -> Sequence[float]:
+    """Sends the request from this process every `interval` seconds until something else is over. How long each answer took,
+    in seconds. Raises LoadError.
+    """
+    connection = _Connection(port)
+    latencies: list[float] = []
+    try:
+        while not until():
+            connection.send(request.encode("latin-1"))
+            while not connection.read():
+                pass
+            latencies.append(time.perf_counter() - connection.sent_at)
+            if connection.status != 200:
+                raise LoadError(f"status {connection.status}: {connection.text()[:1000]}")
+            time.sleep(interval)
+    finally:
+        connection.socket.close()
+    return latencies
 
 
 class _Run:

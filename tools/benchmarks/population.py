@@ -1,7 +1,8 @@
-"""What the measured host knows: a domain with its keys, people who can sign in, an OAuth2 client, and a Docker registry.
+"""What the measured host knows: a domain with its keys, people who can sign in, a mailing list, an OAuth2 client, and a Docker
+registry.
 
 A process of its own, so that the one that measures stays small: `python -m … population site CONFIG PEOPLE` prints a
-`Site` as JSON, `… keys CONFIG COUNT` adds signing keys to what is published.
+`Site` as JSON, `… keys CONFIG COUNT` adds signing keys to what is published, `… crowd CONFIG ACCOUNTS` adds accounts.
 """
 
 import asyncio
@@ -23,18 +24,22 @@ from authd.provisioning.accounts import account_options
 from authd.provisioning.aliases import alias_options
 from authd.provisioning.clients import NewSecret, client_options
 from authd.provisioning.domains import domain_options
+from authd.provisioning.mailing_lists import mailing_list_options
 from authd.provisioning.plan import Change, Mode
 from authd.provisioning.provisioner import Provisioner
 from authd.provisioning.registries import registry_options
 from authd.provisioning.state import Secret, State
 from authd.sql import keys as sql_keys
-from authd.sql.database import Database
+from authd.sql.database import Database, SessionOptions
 from authd.sql.migrate import migrate
 
 DOMAIN = "bench.example"
 PASSWORD = "correct horse battery staple"  # noqa: S105
 REGISTRY = "registry.bench.example"
+LIST = f"list@{DOMAIN}"
+MEMBERS = ("ann@example.net", "bob@example.net", "carol@example.net")
 REDIRECT_URI = "http://127.0.0.1:9999/callback"
+_PATIENCE = 300.0  # seconds that a statement may take
 GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials")
 
 
@@ -48,8 +53,8 @@ class Site:
 
 
 async def populate(database: Database, settings: Settings, people: int) -> Site:
-    """A domain with a JWT and a DKIM key, `people` accounts with an address each, a client that is trusted,
-    and a registry that anybody may pull from.
+    """A domain with a JWT and a DKIM key, `people` accounts with an address each, a list of three members, a client that is
+    trusted, and a registry that anybody may pull from.
     """
     await migrate(database)
     scheme = crypt.scheme_here("yescrypt")
@@ -61,7 +66,9 @@ async def populate(database: Database, settings: Settings, people: int) -> Site:
     states: list[State] = [domain_options(name=DOMAIN, create_key=["jwt", "dkim"]),
                            replace(client, secret=NewSecret(secret, generated=True, hash=secret_hash)),
                            registry_options(client_id=REGISTRY, name="Benchmark", domain=DOMAIN,
-                                            allow_unauthenticated_pull=True)]
+                                            allow_unauthenticated_pull=True),
+                           mailing_list_options(name="Benchmark", addresses=MEMBERS),
+                           alias_options(address=LIST, mailing_list="Benchmark")]
     names = [f"user{number}" for number in range(people)]
     for name, password_hash in zip(names, hashes, strict=True):
         account = account_options(identifier=name)
@@ -81,6 +88,17 @@ async def add_keys(database: Database, settings: Settings, count: int) -> None:
             await sql_keys.insert(tx, await store.new_key("jwt", "ES256"), domain_id=None, now=_now())
 
 
+async def add_crowd(database: Database, settings: Settings, count: int) -> None:
+    """Accounts of the one domain, with three addresses each, in statements that each write all rows."""
+    await database.execute(
+        "INSERT INTO account (identifier) SELECT 'crowd' || n FROM generate_series(1, %(count)s) n", {"count": count})
+    await database.execute(
+        "INSERT INTO alias (local_part, domain_id, account_uuid) "
+        "SELECT a.identifier || part, d.id, a.uuid FROM account a, domain d, unnest(ARRAY['', '.second', '.third']) part "
+        "WHERE a.identifier LIKE 'crowd%%' AND d.name = %(domain)s", {"domain": DOMAIN})
+    await database.execute("VACUUM ANALYZE account, alias")
+
+
 def _key_store(database: Database, settings: Settings) -> KeyStore:
     return KeyStore(database, load_cipher(settings.secrets.key_file), _now)
 
@@ -90,18 +108,18 @@ def _now() -> datetime:
 
 
 def main(kind: str, file: Path, number: int) -> None:
-    """Runs one of the two on the configured database."""
+    """Runs one of the three on the configured database."""
     settings = config.load(file, {})
 
     async def run(work: Callable[[Database, Settings, int], Awaitable[object]]) -> object:
-        database = Database(credentials)
+        database = Database(credentials, options=SessionOptions(statement_timeout=_PATIENCE))
         try:
             return await work(database, settings, number)
         finally:
             database.close()
 
     with running_database(settings) as credentials:
-        made = asyncio.run(run(populate if kind == "site" else add_keys))
+        made = asyncio.run(run({"site": populate, "keys": add_keys, "crowd": add_crowd}[kind]))
     if isinstance(made, Site):
         print(json.dumps(asdict(made)))
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from .targets import PER_SECOND
+from .targets import AT_LEAST
 
 _HEADINGS = ("measure", "value", "must", "bare limit", "ratio", "holds")
 
@@ -31,10 +31,10 @@ class Measurement:
 
     @property
     def holds(self) -> bool:
-        """Whether the value is what it must be: at least that for a rate, at most that for anything else."""
+        """Whether the value is what it must be: at least that for a rate or a share, at most that for anything else."""
         if self.must is None:
             return True
-        return self.value >= self.must if self.unit == PER_SECOND else self.value <= self.must
+        return self.value >= self.must if self.unit in AT_LEAST else self.value <= self.must
 
 
 def as_json(measurements: Iterable[Measurement]) -> str:
@@ -82,7 +82,7 @@ def _cells(one: Measurement) -> tuple[str, ...]:
     return (
         one.title,
         f"{_shown(one.value)} {one.unit}",
-        "" if one.must is None else f"{'≥' if one.unit == PER_SECOND else '≤'} {_shown(one.must)}",
+        "" if one.must is None else f"{'≥' if one.unit in AT_LEAST else '≤'} {_shown(one.must)}",
         "" if one.limit is None else _shown(one.limit),
         "" if one.ratio is None else f"{one.ratio:.2f}",
         "" if one.must is None else "yes" if one.holds else "NO",

@@ -24,13 +24,14 @@ class MailError(Exception):
 
 @dataclass(frozen=True)
 class Mail:
-    """`count` messages of `size` bytes from `sender`, over `sessions` connections to 127.0.0.1:`port`."""
+    """`count` messages of `size` bytes, each to all of `recipients`, over `sessions` connections to 127.0.0.1:`port`."""
 
     port: int
     sender: str
     size: int
     count: int
     sessions: int = 20
+    recipients: Sequence[str] = ("somebody@example.net",)
 
 
 def measure(mail: Mail) -> float:
@@ -42,13 +43,16 @@ def measure(mail: Mail) -> float:
     return float(done.stdout)
 
 
-def message(sender: str, size: int) -> bytes:
-    """A plain message of `size` bytes with its end, as it goes over the wire. Nothing in it needs dot-stuffing."""
-    head = (f"From: Benchmark <{sender}>\r\nTo: Somebody <somebody@example.net>\r\nSubject: Benchmark\r\n"
-            f"Date: Tue, 24 Nov 2026 12:00:00 +0000\r\nMessage-ID: <benchmark@example.net>\r\n\r\n").encode()
+def head(sender: str, number: int) -> bytes:
+    """The header of a message, which differs from all others in its Message-ID."""
+    return (f"From: Benchmark <{sender}>\r\nTo: Somebody <somebody@example.net>\r\nSubject: Benchmark\r\n"
+            f"Date: Tue, 24 Nov 2026 12:00:00 +0000\r\nMessage-ID: <{number:08}.benchmark@example.net>\r\n\r\n").encode()
+
+
+def body(size: int) -> bytes:
+    """So many bytes of text at least, with the end of the message. Nothing in it needs dot-stuffing."""
     line = b"The quick brown fox jumps over the lazy dog, again and again.\r\n"
-    body = (line * (size // len(line) + 1))[:max(0, size - len(head) - 2)]
-    return head + body.rstrip(b"\r") + b"\r\n.\r\n"
+    return line * -(-size // len(line)) + b".\r\n"
 
 
 class Source:
@@ -58,8 +62,10 @@ class Source:
         self._mail = mail
         self._selector = selectors.DefaultSelector()
         self._begun = self._taken = 0
-        self._steps = ((f"MAIL FROM:<{mail.sender}>\r\n".encode(), b"2"), (b"RCPT TO:<somebody@example.net>\r\n", b"2"),
-                       (b"DATA\r\n", b"3"), (message(mail.sender, mail.size), b"2"))
+        self._commands = [(f"MAIL FROM:<{mail.sender}>\r\n".encode(), b"2"),
+                          *((f"RCPT TO:<{recipient}>\r\n".encode(), b"2") for recipient in mail.recipients),
+                          (b"DATA\r\n", b"3")]
+        self._body = body(mail.size - len(head(mail.sender, 0)))
 
     def run(self) -> float:
         """Messages a second, from the first MAIL to the last reply. Raises MailError."""
@@ -67,7 +73,7 @@ class Source:
         wanted = min(self._mail.sessions, self._mail.count)
         for _ in range(wanted):
             connection = socket.create_connection(("127.0.0.1", self._mail.port), timeout=_SILENCE)
-            _Session(self._selector, connection, self._steps, greeted=greeted.append, taken=self._took)
+            _Session(self._selector, connection, greeted=greeted.append, taken=self._took)
         while len(greeted) < wanted:
             self._turn()
         begin = time.perf_counter()
@@ -91,15 +97,14 @@ class Source:
     def _begin(self, session: "_Session") -> None:
         if self._begun < self._mail.count:
             self._begun += 1
-            session.begin()
+            session.begin([*self._commands, (head(self._mail.sender, self._begun) + self._body, b"2")])
 
 
 class _Session:
     """One connection: greeting, EHLO, then a transaction whenever `begin` is called."""
 
-    def __init__(self, selector: selectors.BaseSelector, connection: socket.socket, steps: Sequence[tuple[bytes, bytes]], *,
+    def __init__(self, selector: selectors.BaseSelector, connection: socket.socket, *,
                  greeted: Callable[["_Session"], None], taken: Callable[["_Session"], None]) -> None:
-        self._steps = steps
         self._taken = taken
         self._todo = iter([(b"EHLO source.example\r\n", b"2")])
         self._done = greeted
@@ -107,8 +112,9 @@ class _Session:
         self._reply = bytearray()
         self._stream = Stream(selector, connection, self._received)
 
-    def begin(self) -> None:
-        self._todo = iter(self._steps)
+    def begin(self, steps: Sequence[tuple[bytes, bytes]]) -> None:
+        """Each step is what to send, and how the reply to it must begin."""
+        self._todo = iter(steps)
         self._done = self._taken
         self._advance()
 

@@ -111,6 +111,19 @@ def memory(pid: int) -> float:
     return kibibytes / 1024
 
 
+def growth(pid: int, work: Callable[[], object]) -> float:
+    """MiB by which the largest resident memory of a process during `work` is above what it was before."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak begins anew
+    before = _peak(pid)
+    work()
+    return _peak(pid) - before
+
+
+def _peak(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1]) / 1024
+
+
 def _family(pid: int) -> list[int]:
     children = Path(f"/proc/{pid}/task").glob("*/children")
     return [pid, *(one for file in children for child in file.read_text().split() for one in _family(int(child)))]

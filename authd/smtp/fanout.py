@@ -105,29 +105,31 @@ class FanOut:
 
     async def _offer_on_leg(self, key: LegKey, copies: Sequence[Copy]) -> Answers:
         answers: Answers = []
-        for number, copy in enumerate(copies):
+        while len(answers) < len(copies):
             transit = self._with_room(key)
+            group = copies[len(answers):len(answers) + MOST_RECIPIENTS - len(transit.copies)]
             try:
-                if transit is None:
-                    transit = Transit(key, Leg(self._relays[key.target], key.sender, self._mail_parameters(key)))
-                    self._transits.append(transit)
-                    reply = await transit.leg.mail()
-                    if not reply.is_positive:
-                        self.drop(transit)
-                        return [*answers, *((other, reply) for other in copies[number:])]
-                reply = await transit.leg.recipient(copy.recipient, self._recipient_parameters(copy))
+                replies = await transit.leg.recipients(
+                    [(copy.recipient, self._recipient_parameters(copy)) for copy in group])
             except DownstreamError as error:
-                if transit is not None:
-                    self.drop(transit)
-                return [*answers, *((other, error.reply) for other in copies[number:])]
-            if reply.is_positive:
-                transit.copies.append(copy)
-            answers.append((copy, reply))
+                self.drop(transit)
+                return [*answers, *((copy, error.reply) for copy in copies[len(answers):])]
+            if not transit.leg.is_begun:
+                self.drop(transit)
+                return [*answers, *((copy, replies[0]) for copy in copies[len(answers):])]
+            given = list(zip(group, replies, strict=True))
+            transit.copies += [copy for copy, reply in given if reply.is_positive]
+            answers += given
         return answers
 
-    def _with_room(self, key: LegKey) -> Transit | None:
-        return next((transit for transit in self._transits
-                     if transit.key == key and len(transit.copies) < MOST_RECIPIENTS), None)
+    def _with_room(self, key: LegKey) -> Transit:
+        """A transaction that takes another recipient, which may still have to begin."""
+        for transit in self._transits:
+            if transit.key == key and len(transit.copies) < MOST_RECIPIENTS:
+                return transit
+        transit = Transit(key, Leg(self._relays[key.target], key.sender, self._mail_parameters(key)))
+        self._transits.append(transit)
+        return transit
 
     def _mail_parameters(self, key: LegKey) -> MailParameters:
         """A list sends a message of its own (RFC 3461 section 5.2.7.3)."""

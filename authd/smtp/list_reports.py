@@ -64,9 +64,7 @@ class ListReports:
             return Reply(550, (b"5.1.1 the list has no owner",))
         leg = Leg(self._relay, NULL_SENDER, NO_MAIL_PARAMETERS)
         try:
-            reply = await leg.mail()
-            if reply.is_positive:
-                reply = await leg.recipient(owner, _NO_NOTICE)
+            [reply] = await leg.recipients([(owner, _NO_NOTICE)])
             if not reply.is_positive or (refusal := await leg.data()) is not None:
                 return reply if not reply.is_positive else refusal or reply
             await leg.content([refusal_report(mailing_list, owner, members, hostname=self._hostname,

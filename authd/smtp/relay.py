@@ -4,8 +4,9 @@ What is sent when, and what happens to a transaction whose connection breaks, is
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from authd.config.values import Downstream
 from authd.smtp import replies
@@ -120,19 +121,37 @@ class Connection(asyncio.Protocol):
         if not reply.is_positive:
             raise DownstreamError(f"the next server refuses its service: {reply}", replies.DOWNSTREAM_UNUSABLE)
 
-    async def mail(self, sender: Path, parameters: MailParameters) -> Reply:
-        """Begins a transaction."""
-        self._mails += 1
-        return await self._command(self._session.mail(sender, parameters))
+    async def envelope(self, sender: tuple[Path, MailParameters] | None,
+                       recipients: Sequence[tuple[Path, RecipientParameters]]) -> list[Reply]:
+        """Begins a transaction, where there is a sender, and adds recipients: in one write if the server offers PIPELINING.
 
-    async def recipient(self, path: Path, parameters: RecipientParameters) -> Reply:
-        """Adds a recipient."""
-        self._recipients += 1
-        return await self._command(self._session.recipient(path, parameters))
+        The replies in their order. The last one is the reply to a sender who is refused, or the 421 of a server that leaves.
+        """
+        self._mails += sender is not None
+        self._recipients += len(recipients)
+        commands = [] if sender is None else [partial(self._session.mail, *sender)]
+        commands += [partial(self._session.recipient, *recipient) for recipient in recipients]
+        is_pipelined = "PIPELINING" in self.extensions
+        if is_pipelined:
+            self._send(b"".join(command() for command in commands))
+        replies: list[Reply] = []
+        is_refused = False
+        for command in commands:
+            try:
+                reply = await (self._reply(self._timeouts.reply) if is_pipelined else self._command(command()))
+            except DownstreamError:
+                if is_refused:  # that was said, and a server may close after it
+                    break
+                raise
+            replies.append(reply)
+            is_refused = sender is not None and not replies[0].is_positive
+            if reply.code == 421 or (is_refused and not is_pipelined):
+                break
+        return replies[:1] if is_refused else replies
 
-    async def data(self) -> Reply:
+    async def data(self) -> list[Reply]:
         """Asks for the go-ahead: 354, or why not."""
-        return await self._command(self._session.data())
+        return [await self._command(self._session.data())]
 
     async def content(self, content: Iterable[bytes]) -> None:
         """After 354: sends the message but for its last piece, which travels with its end."""

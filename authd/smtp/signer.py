@@ -127,7 +127,8 @@ class SignerPipeline:
         """Takes the recipient downstream."""
         if self._leg is None:
             return replies.DOWNSTREAM_LOST
-        return await self._leg.recipient(recipient.path, recipient.parameters)
+        [reply] = await self._leg.recipients([(recipient.path, recipient.parameters)])
+        return reply
 
     async def data(self) -> Reply:
         """The downstream is asked once the message is here, so that it never waits for our client."""

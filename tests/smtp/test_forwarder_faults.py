@@ -24,8 +24,11 @@ RECIPIENTS = ("alice@example.com", "far@example.com", "x@gone.example")
 EVERYBODY = ["alice@example.com", "keeper@far.example", "kim@far.example", "lee@far.example", "mia@far.example"]
 STEPS = ["MAIL", "RCPT", "DATA", "content", "end"]
 PASSING = ["450 4.7.1 later", "421 4.3.2 closing", CLOSE, SILENT, "nonsense"]
-PASSING_AT_STEPS = [(step, fault) for step in STEPS for fault in PASSING
+PLAIN: tuple[str, ...] = ("8BITMIME",)
+PIPELINING = (*PLAIN, "PIPELINING")
+PASSING_AT_STEPS = [(step, fault, PLAIN) for step in STEPS for fault in PASSING
                     if (step, fault) != ("content", "nonsense")]  # a server says nothing while it reads
+PASSING_AT_STEPS += [(step, fault, PIPELINING) for step in ("MAIL", "RCPT") for fault in PASSING]
 
 
 async def rows_become(site: Site, expected: list[tuple[str, str, str]]) -> None:
@@ -85,10 +88,10 @@ async def until_taken(site: Site, speak: Any) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("speak", [offered, offered_by_lmtp])
 @pytest.mark.parametrize("where", ["local", "remote"])
-@pytest.mark.parametrize(("step", "fault"), PASSING_AT_STEPS)
-async def test_a_passing_fault_loses_and_doubles_nothing(database_url: str, step: str, fault: str, where: str,
-                                                         speak: Any) -> None:
-    faulty, sound = Sink({step: [fault, fault]}), Sink()
+@pytest.mark.parametrize(("step", "fault", "extensions"), PASSING_AT_STEPS)
+async def test_a_passing_fault_loses_and_doubles_nothing(
+        database_url: str, step: str, fault: str, extensions: tuple[str, ...], where: str, speak: Any) -> None:
+    faulty, sound = Sink({step: [fault, fault]}, extensions), Sink(extensions=extensions)
     local, remote = (faulty, sound) if where == "local" else (sound, faulty)
     async with forwarding(database_url, local=local, remote=remote, settings=IMPATIENT) as site:
         said = await until_taken(site, speak)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 OK, NOT_FOUND, USAGE, CONFLICT, DATABASE, DIFFERENT = 0, 1, 2, 3, 4, 5
 LONGEST_VALUE = 60
+DRY_RUN = " (dry run, nothing was done)"
 AFTERLIFE_MARGIN = timedelta(minutes=5)
 
 T = TypeVar("T")
@@ -232,7 +233,7 @@ class Run:
     def print_result(self, result: "Result") -> None:
         """What became of a change, and the secrets that it made, for people."""
         verb = result.plan.outcome.value
-        click.echo(f"{verb} {result.kind} {result.name}" + (" (dry run, nothing was done)" if self.dry_run else ""))
+        click.echo(f"{verb} {result.kind} {result.name}" + (DRY_RUN if self.dry_run else ""))
         if verb == "changed":
             for item in result.plan.differences:
                 click.echo(f"  {item.field}: {_shown(item.old) or '-'} -> {_shown(item.new) or '-'}")

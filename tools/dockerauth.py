@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from authd.commandline import Noun, Run, changes, confirmed, noun, now, shows, yes_option
+from authd.commandline import DRY_RUN, Noun, Run, changes, confirmed, noun, now, shows, yes_option
 from authd.errors import InvalidInput, NotFound
 from authd.provisioning.plan import Change, Mode
 from authd.provisioning.registries import (
-    HolderKind,
     Registry,
     Repository,
+    allowed,
+    denied,
     registry_options,
     repository_options,
-    rights_options,
+    right_options,
     split_target,
 )
 
@@ -223,17 +224,22 @@ def _right_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @dockerauth.command()
 @_right_options
 @changes
-def allow(run: Run, **options: Any) -> None:
+def allow(run: Run, target: str, **options: Any) -> None:
     """Give rights on a registry, or on the repositories of a name or pattern (* is anything, team/* all below team/)."""
-    _change_rights(run, deny=False, **options)
+    service, pattern = _target(run, target)
+    run.apply(Change(allowed(right_options(pattern=pattern, **options)), Mode.EDIT, service))
 
 
 @dockerauth.command()
 @_right_options
 @changes
-def deny(run: Run, **options: Any) -> None:
+def deny(run: Run, target: str, pull: bool, push: bool, delete: bool, **options: Any) -> None:
     """Take rights away that were given with the same holder and pattern; without --pull, --push, --delete all of them."""
-    _change_rights(run, deny=True, **options)
+    service, pattern = _target(run, target)
+    everything = not (pull or push or delete)
+    right = right_options(
+        pattern=pattern, pull=pull or everything, push=push or everything, delete=delete or everything, **options)
+    run.apply(Change(denied(right), Mode.EDIT, service))
 
 
 @dockerauth.command("sign-out")
@@ -241,33 +247,11 @@ def deny(run: Run, **options: Any) -> None:
 @changes
 def sign_out(run: Run, user: str) -> None:
     """End what `docker login` stored for an account and its service users, everywhere."""
-    if run.dry_run:
-        raise InvalidInput("dry_run", "is not for this verb")
-    ended = run.with_provisioner(lambda provisioner: provisioner.sign_out_of_registries(user))
+    ended = run.with_provisioner(lambda provisioner: provisioner.sign_out_of_registries(user, dry_run=run.dry_run))
     if run.form == "json":
-        run.print_object({"outcome": "changed" if ended else "unchanged", "tokens": ended})
+        run.print_object({"outcome": "changed" if ended else "unchanged", "dry_run": run.dry_run, "tokens": ended})
     else:
-        click.echo(f"{ended} ended" if ended else "unchanged")
-
-
-def _change_rights(run: Run, *, deny: bool, target: str, user: str | None, group: str | None, anonymous: bool,
-                   **actions: bool) -> None:
-    holders: list[tuple[HolderKind, str]] = []
-    if user is not None:
-        holders.append(("user", user))
-    if group is not None:
-        holders.append(("group", group))
-    if anonymous:
-        holders.append(("anonymous", ""))
-    if len(holders) != 1:
-        raise InvalidInput("", "say who: --user USER, --group GROUP or --anonymous")
-    named = frozenset(name for name, wanted in actions.items() if wanted)
-    if deny and not named:
-        named = frozenset(actions)
-    service, pattern = _target(run, target)
-    [(kind, holder)] = holders
-    run.apply(Change(
-        rights_options(holder_kind=kind, holder=holder, pattern=pattern, actions=named, deny=deny), Mode.EDIT, service))
+        click.echo((f"{ended} ended" if ended else "unchanged") + (DRY_RUN if run.dry_run else ""))
 
 
 def _target(run: Run, text: str) -> tuple[str, str | None]:

@@ -100,10 +100,14 @@ class Provisioner:
                     object_name=account.identifier, new={"sessions": len(ended)}))
             return len(ended)
 
-    async def sign_out_of_registries(self, user: str) -> int:
-        """Ends every refresh token that an account, or a service user of it, has for registries; how many. Raises NotFound."""
+    async def sign_out_of_registries(self, user: str, *, dry_run: bool = False) -> int:
+        """Ends every refresh token that an account, or a service user of it, has for registries; how many there are, also
+        where `dry_run` keeps them. Raises NotFound.
+        """
         async with self._db.transaction() as tx:
             account = await get(tx, Account, user, self._now())
+            if dry_run:
+                return await sql_docker.count_refresh_tokens(tx, account.uuid)
             ended = await sql_docker.end_refresh_tokens(tx, account.uuid)
             if ended:
                 await audit.write(tx, Entry(

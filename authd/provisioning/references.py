@@ -21,7 +21,7 @@ from authd.provisioning.groups import Group
 from authd.provisioning.lookup import find, get
 from authd.provisioning.mailing_lists import MailingList
 from authd.provisioning.plan import Outcome, Plan
-from authd.provisioning.registries import Registry, Repository, RightsAdjustment
+from authd.provisioning.registries import Registry, RegistryRight, Repository, RightsAdjustment, united
 from authd.provisioning.service_users import ServiceUser
 from authd.provisioning.state import UNSET, S, Secret, SetAdjustment, State, merged
 from authd.sql import provisioning as sql
@@ -120,12 +120,18 @@ class _Resolver:
             if not found:
                 raise NotFound(f"there is no domain {domain}, and none above it whose key signs for it")
             domain = found[0].name
-        if isinstance(rights, RightsAdjustment) and rights.right.holder_kind == "user":
-            holder = await self._identifier(rights.right.holder)
-            rights = replace(rights, right=replace(rights.right, holder=holder))
-        elif isinstance(rights, RightsAdjustment) and rights.right.holder_kind == "group":
-            await get(self._db, Group, rights.right.holder, self._now)
+        if isinstance(rights, RightsAdjustment):
+            rights = replace(rights, right=await self._right(rights.right))
+        elif rights is not UNSET:
+            rights = united([await self._right(right) for right in rights])
         return replace(declared, domain=domain, rights=rights)
+
+    async def _right(self, right: RegistryRight) -> RegistryRight:
+        if right.holder_kind == "user":
+            return replace(right, holder=await self._identifier(right.holder))
+        if right.holder_kind == "group":
+            return replace(right, holder=(await get(self._db, Group, right.holder, self._now)).name)
+        return right
 
     async def _identifier(self, user: Any) -> Any:
         return (await get(self._db, Account, user, self._now)).identifier if isinstance(user, str) else user

@@ -58,6 +58,14 @@ class RightsAdjustment(Adjustment):
         return others | {RegistryRight(wanted.holder_kind, wanted.holder, wanted.pattern, actions)}
 
 
+def united(rights: Iterable[RegistryRight]) -> frozenset[RegistryRight]:
+    """The rights with one for each place."""
+    found: frozenset[RegistryRight] = frozenset()
+    for right in rights:
+        found = RightsAdjustment(right).applied_to(found)
+    return found
+
+
 @dataclass(frozen=True, kw_only=True)
 class Registry(State):
     """A registry. `service` is what it calls itself, `domain` the domain whose key signs its tokens."""
@@ -128,8 +136,11 @@ def registry_options(
     token_header: str | None = None,
     allow_unauthenticated_pull: bool | None = None,
     allow_unauthenticated_push: bool | None = None,
+    allow: Iterable[RegistryRight] | None = None,
 ) -> Registry:
-    """The state that options declare; None leaves things as they are. `client_id` is the service. Raises InvalidInput."""
+    """The state that options declare; None leaves things as they are. `client_id` is the service, `allow` all rights that
+    there shall be. Raises InvalidInput.
+    """
     if client_id is not None and not _SERVICE.fullmatch(client_id):
         raise InvalidInput("client_id", "is 1 to 255 visible ASCII characters")
     if token_header is not None and token_header not in TOKEN_HEADERS:
@@ -140,7 +151,8 @@ def registry_options(
         domain=UNSET if domain is None else parse_domain(domain),
         token_header=given(token_header),
         anonymous_pull=given(allow_unauthenticated_pull),
-        anonymous_push=given(allow_unauthenticated_push))
+        anonymous_push=given(allow_unauthenticated_push),
+        rights=UNSET if allow is None else _listed(allow))
 
 
 def repository_options(*, service: str, repository: str | None) -> Repository:
@@ -159,22 +171,69 @@ def split_target(text: str, services: Iterable[str]) -> tuple[str, str | None]:
     return service, text[len(service) + 1:] if len(text) > len(service) else None
 
 
-def rights_options(
-    *, holder_kind: HolderKind, holder: str, pattern: str | None, actions: frozenset[str], deny: bool = False,
-) -> Registry:
-    """What `allow` and `deny` declare of a registry. `holder` may still be any USER. Raises InvalidInput."""
+def right_options(
+    *,
+    user: str | None = None,
+    group: str | None = None,
+    anonymous: bool = False,
+    pattern: str | None = None,
+    pull: bool = False,
+    push: bool = False,
+    delete: bool = False,
+) -> RegistryRight:
+    """The right that options name. `user` may still be any USER; no `pattern`: on the whole registry. Raises InvalidInput."""
+    holders: list[tuple[HolderKind, str]] = []
+    if user is not None:
+        holders.append(("user", user))
+    if group is not None:
+        holders.append(("group", group))
+    if anonymous:
+        holders.append(("anonymous", ""))
+    if len(holders) != 1:
+        raise InvalidInput("", "say who: one of user, group and anonymous")
+    actions = frozenset(
+        action for action, named in zip(scope.ACTIONS, (pull, push, delete), strict=True) if named)
     if not actions:
-        raise InvalidInput("", f"say what: {', '.join(f'--{action}' for action in scope.ACTIONS)}")
+        raise InvalidInput("", f"say what: {', '.join(scope.ACTIONS)}")
     if pattern is not None and not scope.is_pattern(pattern):
         raise InvalidInput("pattern", f"{pattern!r} is no repository's name, nor one with * in it")
-    if holder_kind == "anonymous":
-        if scope.DELETE in actions and not deny:
-            raise InvalidInput("delete", "is not for anybody")
-        if pattern is None:
-            return Registry(anonymous_pull=not deny if scope.PULL in actions else UNSET,
-                            anonymous_push=not deny if scope.PUSH in actions else UNSET)
-    rights: Any = RightsAdjustment(RegistryRight(holder_kind, holder, pattern, actions), deny)
+    [(kind, holder)] = holders
+    return RegistryRight(kind, holder, pattern, actions)
+
+
+def allowed(right: RegistryRight) -> Registry:
+    """What `allow` declares of a registry. Raises InvalidInput."""
+    if right.holder_kind == "anonymous":
+        _check_anonymous(right)
+    return _adjusted(right, deny=False)
+
+
+def denied(right: RegistryRight) -> Registry:
+    """What `deny` declares of a registry."""
+    return _adjusted(right, deny=True)
+
+
+def _listed(rights: Iterable[RegistryRight]) -> frozenset[RegistryRight]:
+    listed = united(rights)
+    for right in listed:
+        if right.holder_kind == "anonymous":
+            _check_anonymous(right)
+            if right.pattern is None:
+                raise InvalidInput("pattern", "is missing; for the whole registry there is allow_unauthenticated_pull")
+    return listed
+
+
+def _adjusted(right: RegistryRight, *, deny: bool) -> Registry:
+    if right.holder_kind == "anonymous" and right.pattern is None:
+        return Registry(anonymous_pull=not deny if scope.PULL in right.actions else UNSET,
+                        anonymous_push=not deny if scope.PUSH in right.actions else UNSET)
+    rights: Any = RightsAdjustment(right, deny)
     return Registry(rights=rights)
+
+
+def _check_anonymous(right: RegistryRight) -> None:
+    if scope.DELETE in right.actions:
+        raise InvalidInput("delete", "is not for anybody")
 
 
 def _columns(right: RegistryRight) -> tuple[str | None, str | None, str | None]:

@@ -1,6 +1,7 @@
 """Reads a site file: TOML whose `[[noun]]` tables declare objects with the options of authctl, `-` written as `_`. Pure.
 
-What a table does not name stays as it is; a list that it names is the whole list.
+What a table does not name stays as it is; a list that it names is the whole list, and so are the tables within a table:
+`[[dockerauth.allow]]` below a `[[dockerauth]]` are all rights in that registry.
 """
 
 import tomllib
@@ -18,7 +19,7 @@ from authd.provisioning.domains import domain_options
 from authd.provisioning.groups import group_options, permission_options
 from authd.provisioning.mailing_lists import mailing_list_options
 from authd.provisioning.plan import Change, Mode
-from authd.provisioning.registries import registry_options
+from authd.provisioning.registries import registry_options, right_options
 from authd.provisioning.service_users import service_user_options
 from authd.provisioning.state import UNSET, State
 
@@ -28,15 +29,16 @@ ReadFile = Callable[[str], str]
 @dataclass(frozen=True)
 class Noun:
     """How the tables of a noun are read. `synonyms` are other names of options, those of positional arguments above all;
-    `left_out` are options that belong to edits.
+    `left_out` are options that belong to edits; `tables` are those options that are lists of tables.
     """
 
-    options: Callable[..., State]
+    options: Callable[..., Any]
     synonyms: Mapping[str, str] = field(default_factory=dict)
     left_out: frozenset[str] = frozenset()
+    tables: "Mapping[str, Noun]" = field(default_factory=dict)
 
     def types(self) -> dict[str, type]:
-        """The options and what they hold: str, bool, or list (of str)."""
+        """The options and what they hold: str, bool, or list (of str, or of tables)."""
         hints = get_type_hints(self.options)
         return {name: _type(hints[name]) for name in signature(self.options).parameters if name not in self.left_out}
 
@@ -51,7 +53,7 @@ NOUNS: Mapping[str, Noun] = {
     "alias": Noun(alias_options, {"blacklisted": "blocked"}),
     "serviceuser": Noun(service_user_options),
     "oauth2": Noun(client_options),
-    "dockerauth": Noun(registry_options, {"service": "client_id"}),
+    "dockerauth": Noun(registry_options, {"service": "client_id"}, tables={"allow": Noun(right_options)}),
 }
 NOUN_SYNONYMS = {"emailalias": "alias", "permission": "permissions"}
 SECRETS = ("password", "client_secret")
@@ -70,13 +72,7 @@ def parse_site(text: str, read_file: ReadFile) -> list[Change]:
         noun = NOUN_SYNONYMS.get(heading, heading)
         if noun not in NOUNS:
             raise InvalidInput(heading, f"no such noun; there are {', '.join(NOUNS)}")
-        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-            raise InvalidInput(heading, f"write [[{heading}]] above each")
-        for number, table in enumerate(tables, 1):
-            try:
-                declared[noun].append(_state(NOUNS[noun], table, read_file))
-            except InvalidInput as error:
-                raise InvalidInput(f"{heading} {number}", str(error)) from None
+        declared[noun] += _objects(heading, NOUNS[noun], tables, read_file)
     return ordered([state for states in declared.values() for state in states])
 
 
@@ -89,7 +85,20 @@ def ordered(states: list[State]) -> list[Change]:
         for state in mailboxes]
 
 
-def _state(noun: Noun, table: dict[str, Any], read_file: ReadFile) -> State:
+def _objects(heading: str, noun: Noun, tables: Any, read_file: ReadFile) -> list[Any]:
+    """What the tables below a heading declare."""
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise InvalidInput(heading, f"write [[{heading}]] above each")
+    found = []
+    for number, table in enumerate(tables, 1):
+        try:
+            found.append(_object(heading, noun, table, read_file))
+        except InvalidInput as error:
+            raise InvalidInput(f"{heading} {number}", str(error)) from None
+    return found
+
+
+def _object(heading: str, noun: Noun, table: dict[str, Any], read_file: ReadFile) -> Any:
     types = noun.types()
     values: dict[str, Any] = {}
     for key, value in table.items():
@@ -104,16 +113,17 @@ def _state(noun: Noun, table: dict[str, Any], read_file: ReadFile) -> State:
                                f"no such option; there are {', '.join(types)}")
         if name in values:
             raise InvalidInput(key, "is given twice")
-        values[name] = _checked(key, value, types[name])
+        values[name] = (_objects(f"{heading}.{key}", noun.tables[name], value, read_file) if name in noun.tables
+                        else _checked(key, value, types[name]))
     try:
-        state = noun.options(**values)
+        made = noun.options(**values)
     except TypeError:
         missing = [name for name, parameter in signature(noun.options).parameters.items()
                    if parameter.default is parameter.empty and name not in values]
         raise InvalidInput(missing[0] if missing else "", "is missing") from None
-    if not state.is_named:
-        raise InvalidInput(state.name_field, "is missing")
-    return state
+    if isinstance(made, State) and not made.is_named:
+        raise InvalidInput(made.name_field, "is missing")
+    return made
 
 
 def _type(hint: Any) -> type:

@@ -234,7 +234,7 @@ async def test_a_service_user(site: Site, browser: Browser) -> None:
     assert (await refresh(browser, token)).code == 401
     await site.database.execute("DELETE FROM service_user")
     assert (await refresh(browser, token)).code == 401
-    assert await site.database.fetch_all("SELECT FROM docker_refresh_token") == []
+    assert await site.database.fetch_all("SELECT id FROM docker_refresh_token") == []
 
 
 @pytest.mark.gen_test

@@ -1,6 +1,7 @@
 """`authctl dockerauth` as a script meets it."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,62 @@ def test_a_repository(authctl: Authctl) -> None:
     assert authctl.code("dockerauth", "repo", "create", "other.example:app") == 1
 
 
+RIGHTS = """
+[[dockerauth.allow]]
+user = "alice@d.example"
+pull = true
+push = true
+delete = true
+[[dockerauth.allow]]
+group = "staff"
+pattern = "team/*"
+pull = true
+[[dockerauth.allow]]
+group = "staff"
+pattern = "team/*"
+push = true
+[[dockerauth.allow]]
+anonymous = true
+pattern = "public/*"
+pull = true
+"""
+
+
+def test_rights_of_a_site_file(authctl: Authctl) -> None:
+    """All tables below a registry are all rights in it; a registry without any keeps what it has."""
+    authctl.said("dockerauth", "allow", "--user", "bob", "--pull", f"{SERVICE}:old")
+    for options, code in ((["--check"], 5), (["--dry-run"], 0)):
+        assert authctl.code("apply", "-f", "-", *options, stdin=SITE + RIGHTS) == code
+        assert [item["user"] for item in rights(authctl)] == ["bob"]
+    authctl.said("apply", "-f", "-", stdin=SITE + RIGHTS)
+    declared = [
+        {"anonymous": True, "pattern": "public/*", "actions": ["pull"]},
+        {"group": "staff", "pattern": "team/*", "actions": ["pull", "push"]},
+        {"user": "alice", "pattern": None, "actions": ["delete", "pull", "push"]}]
+    assert rights(authctl) == declared
+    for same in (SITE + RIGHTS, SITE):
+        assert authctl.code("apply", "-f", "-", "--check", stdin=same) == 0
+    assert authctl.code("apply", "-f", "-", "--check", stdin=SITE + RIGHTS.replace("delete = true", "delete = false")) == 5
+    authctl.said("apply", "-f", "-", stdin=SITE + "allow = []\n")
+    assert rights(authctl) == []
+
+
+@pytest.mark.parametrize(("table", "code", "message"), [
+    ('user = "nobody"\npull = true', 1, "nobody"), ('group = "nobody"\npull = true', 1, "nobody"),
+    ("pull = true", 2, "say who"), ('user = "bob"\nanonymous = true\npull = true', 2, "say who"),
+    ('user = "bob"', 2, "say what"), ('user = "bob"\npull = true\npattern = "Team"', 2, "pattern"),
+    ('user = "bob"\npull = "yes"', 2, "true or false"), ('user = "bob"\npulls = true', 2, "did you mean pull"),
+    ("anonymous = true\npull = true", 2, "allow_unauthenticated_pull"),
+    ('anonymous = true\npattern = "a"\ndelete = true', 2, "delete"),
+])
+def test_rights_of_a_site_file_that_cannot_be(authctl: Authctl, table: str, code: int, message: str) -> None:
+    done = authctl.run("apply", "-f", "-", stdin=f"{SITE}[[dockerauth.allow]]\n{table}\n")
+    assert (done.exit_code, message in done.stderr) == (code, True), done.output
+    assert code == 1 or "dockerauth 1: " in done.stderr
+    assert authctl.code("apply", "-f", "-", stdin=f"{SITE}allow = true\n") == 2
+    assert rights(authctl) == []
+
+
 async def test_what_ends_what_docker_login_stored(database_url: str, tmp_path: Path) -> None:
     """The database is asked by itself: authctl runs its own event loop."""
     authctl = Authctl(database_url, tmp_path)
@@ -156,5 +213,27 @@ async def test_what_ends_what_docker_login_stored(database_url: str, tmp_path: P
                       ["dockerauth", "sign-out", "--user", "alice"]):
             await database.execute(STORED_TOKEN)
             await said(*words)
-            assert await database.fetch_all("SELECT FROM docker_refresh_token") == []
-    assert await said("dockerauth", "sign-out", "--user", "alice") == "unchanged\n"
+            assert await database.fetch_all("SELECT id FROM docker_refresh_token") == []
+        await database.execute(STORED_TOKEN)
+        assert await said("dockerauth", "sign-out", "--user", "alice", "--dry-run") == "1 ended (dry run, nothing was done)\n"
+        assert len(await database.fetch_all("SELECT id FROM docker_refresh_token")) == 1
+        sign_out = ["dockerauth", "sign-out", "--user", "alice", "--json"]
+        assert json.loads(await said(*sign_out)) == {"outcome": "changed", "dry_run": False, "tokens": 1}
+        assert json.loads(await said(*sign_out)) == {"outcome": "unchanged", "dry_run": False, "tokens": 0}
+    assert await asyncio.to_thread(authctl.code, "dockerauth", "sign-out", "--user", "nobody") == 1
+
+
+CHANGES = (
+    "registry create --client-id x --name X --domain d.example", f"registry edit --client-id {SERVICE} --set-name Y",
+    f"registry remove --client-id {SERVICE} -y", f"repo create {SERVICE}:new", f"repo remove {SERVICE}:old -y",
+    f"allow --group staff --pull {SERVICE}", f"deny --user bob {SERVICE}:old")
+
+
+def test_a_dry_run_of_every_verb(authctl: Authctl) -> None:
+    authctl.said("dockerauth", "repo", "create", f"{SERVICE}:old")
+    authctl.said("dockerauth", "allow", "--user", "bob", "--pull", f"{SERVICE}:old")
+    before = authctl.json("dockerauth", "registry", "list"), authctl.json("dockerauth", "repo", "list")
+    for verb in CHANGES:
+        done = authctl.json("dockerauth", *verb.split(), "--dry-run")
+        assert (done["dry_run"], done["outcome"] != "unchanged") == (True, True), verb
+    assert (authctl.json("dockerauth", "registry", "list"), authctl.json("dockerauth", "repo", "list")) == before

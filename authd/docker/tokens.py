@@ -57,6 +57,12 @@ class UnknownService(InvalidInput):
         super().__init__("service", f"there is no registry {service[:LONGEST_CLIENT]!r}")
 
 
+class SignInRequired(InvalidCredentials):
+    """Nobody in particular may do nothing of what is asked for."""
+
+    code = "unauthorized"
+
+
 class DockerTokens:
     """Issues registry tokens. `public_url` is authd's own; its host is the issuer."""
 
@@ -73,8 +79,8 @@ class DockerTokens:
     async def issue(self, request: TokenRequest) -> TokenAnswer:
         """The token for what is granted of a request, which may be nothing.
 
-        UnknownService; InvalidCredentials for a wrong password or refresh token, and for nobody in particular where
-        nothing is granted; PermissionMissing for a service user that is limited to other things; Throttled, Overloaded.
+        UnknownService; InvalidCredentials for a wrong password or refresh token; SignInRequired for nobody in particular
+        where nothing is granted; PermissionMissing for a service user that is limited to other things; Throttled, Overloaded.
         """
         login = None if request.credentials is None else await self._login(request, request.credentials)
         asker = None if login is None else _asker(login)
@@ -85,7 +91,7 @@ class DockerTokens:
             if self._now() - facts.refresh_token.last_used_at >= _NOTED_EVERY:
                 await sql.touch_refresh_token(self._db, facts.refresh_token.id, self._now())
         if asker is None and not decision.grants_anything:
-            raise InvalidCredentials
+            raise SignInRequired
         refresh_token = request.refresh_token
         if request.offline and login is not None and asker is not None:
             refresh_token = await self._new_refresh_token(request, facts.registry, login, asker)

@@ -6,7 +6,7 @@ Source: distribution, token authentication specification (token, oauth).
 from collections.abc import Mapping, Sequence
 
 from authd.docker import scope
-from authd.docker.tokens import LONGEST_CLIENT, Credentials, TokenRequest, UnknownService
+from authd.docker.tokens import LONGEST_CLIENT, Credentials, SignInRequired, TokenRequest, UnknownService
 from authd.errors import InvalidInput
 from authd.handlers import basic, forms
 from authd.handlers.base import Handler, Problem
@@ -15,7 +15,8 @@ from authd.handlers.errors import problem_of
 BASIC_CHALLENGE = 'Basic realm="authd", charset="UTF-8"'
 
 # What registries call an error (distribution, errcode).
-_REGISTRY_CODES = {401: "UNAUTHORIZED", 403: "DENIED", 404: "NAME_UNKNOWN", 429: "TOOMANYREQUESTS", 503: "UNAVAILABLE"}
+_REGISTRY_CODES = {401: "UNAUTHORIZED", 403: "DENIED", 404: "NAME_UNKNOWN", 405: "UNSUPPORTED", 429: "TOOMANYREQUESTS",
+                   503: "UNAVAILABLE"}
 
 
 class RegistryApiHandler(Handler):
@@ -50,6 +51,9 @@ class TokenHandler(RegistryApiHandler):
             answer = await self.services.docker.issue(request)
         except InvalidInput as error:
             self._refuse_malformed(error)
+            return
+        except SignInRequired as error:
+            self.refuse(401, error.code, "This is not public: sign in first.")
             return
         refresh = {} if answer.refresh_token is None else {"refresh_token": answer.refresh_token}
         self.write_json(200, {

@@ -20,7 +20,8 @@ def self_signed(private_key: PrivateKey, common_name: str, now: datetime, days: 
     """A certificate (DER) for `common_name`, valid from just before `now` for `days` days.
 
     A name too long for a common name is cut there and stands in full in the subjectAltName. `ca`: it may be used as a
-    trust anchor by software that insists on CA:TRUE.
+    trust anchor by software that insists on CA:TRUE; what an anchor is called is no host (`registry:5000`), so it has no
+    subjectAltName, which some parsers would refuse.
     """
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[:LONGEST_COMMON_NAME])])
     builder = (
@@ -33,8 +34,9 @@ def self_signed(private_key: PrivateKey, common_name: str, now: datetime, days: 
         .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(private_key.public_key()), critical=False)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(common_name)]), critical=False)
     )
+    if not ca:
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(common_name)]), critical=False)
     certificate = builder.sign(private_key, None if isinstance(private_key, Ed25519PrivateKey) else SHA256())
     return certificate.public_bytes(Encoding.DER)
 

@@ -94,9 +94,17 @@ class Site:
                               timeout=120, check=False, env=variables)
         return Answer(done.returncode, done.stdout + done.stderr)
 
+    def logged(self, text: str) -> str:
+        """The last line of the registry's log that has `text` in it."""
+        return [line for line in self.registry_log.read_text(errors="replace").splitlines() if text in line][-1]
+
     def home(self, program: str) -> Path:
         """The home folder of a client."""
         return self.folder / f"home-{program}"
+
+    def version(self, program: str) -> str:
+        """What a client calls itself."""
+        return self.run(program, "--version").text.splitlines()[0]
 
     def skopeo(self, verb: str, *arguments: str, user: str | None = None) -> Answer:
         """skopeo with the credentials that `login` stored for a user, or with none."""
@@ -139,7 +147,8 @@ def running_site(folder: Path, database_url: str) -> Iterator[Site]:
     authority = make_authority(folder)
     port = free_port()
     text = (f'[http]\npublic_url = "https://localhost:{port}"\ntls_certificate = "{authority.certificate}"\n'
-            f'tls_key = "{authority.key}"\n[password]\nscheme = "sha512crypt"\n')
+            f'tls_key = "{authority.key}"\n[password]\nscheme = "sha512crypt"\n'
+            "[throttle]\naddress_failures = 1000\n")
     with running_daemon(folder, database_url, text, port=port, ready=False) as daemon:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("SSL_CERT_FILE", str(authority.ca_file))

@@ -2,18 +2,24 @@
 
 import base64
 import json
+import socket
+import ssl
+import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.http.support import PASSWORD
-from tests.peers.registry import Site, make_image, running_site
+from tests.peers.registry import Answer, Site, make_image, running_site
 
 
 @pytest.fixture(scope="module")
 def site(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with running_site(tmp_path_factory.mktemp("registry"), module_database_url) as site:
+        print(site.version("docker-registry"), "|", site.version("skopeo"))
         yield site
 
 
@@ -40,6 +46,7 @@ def test_signing_in(site: Site, owner: str) -> None:
     refused = site.login(owner, "wrong")
     assert not refused
     assert "invalid username/password" in refused.text
+    print(site.logged("http.response.status=200"))
 
 
 def test_copy_out_inspect_and_list(site: Site, owner: str, tmp_path: Path) -> None:
@@ -136,14 +143,111 @@ def test_docker_login_keeps_an_identity_token_that_dies_with_the_account(site: S
     assert site.token(**fields)[0] == 401
 
 
+def test_what_ends_an_identity_token(site: Site, owner: str) -> None:
+    """A new password, the end of the service user it was made with, and an administrator's word."""
+    name = site.add_user("sailor")
+    site.allow("--user", name, "--pull", "app")
+    site.authctl.said("serviceuser", "create", "--user", name, "--username", "ship", "--password", PASSWORD)
+    for login, password, words in (
+            (name, PASSWORD, ["user", "edit", name, "--set-password", "something else entirely"]),
+            ("ship", PASSWORD, ["serviceuser", "remove", "ship", "-y"]),
+            (name, "something else entirely", ["dockerauth", "sign-out", "--user", name])):
+        done = site.run("docker", "login", "-u", login, "--password-stdin", site.service, stdin=password)
+        assert done, done.text
+        assert site.run("docker", "manifest", "inspect", f"{site.service}/app:1")
+        site.authctl.said(*words)
+        refused = site.run("docker", "manifest", "inspect", f"{site.service}/app:1")
+        assert not refused, words
+        assert "unauthorized" in refused.text
+
+
+def test_a_service_user_signs_in_for_its_account(site: Site, owner: str, image: str) -> None:
+    name = site.add_user("builder")
+    site.allow("--user", name, "--pull", "--push", "builds/*")
+    site.authctl.said("serviceuser", "create", "--user", name, "--username", "ci", "--password", PASSWORD)
+    assert site.login("ci")
+    assert site.skopeo("copy", image, site.image("builds/app"), user="ci")
+    refused = site.skopeo("copy", image, site.image("app", "2"), user="ci")
+    assert "requested access to the resource is denied" in refused.text
+    site.authctl.said("user", "deactivate", name, "-y")
+    assert not site.skopeo("inspect", site.image("builds/app"), user="ci")
+
+
+def test_a_right_that_is_taken_away(site: Site, owner: str) -> None:
+    name = site.add_user("guest")
+    site.allow("--user", name, "--pull", "app")
+    assert site.login(name)
+    assert site.skopeo("inspect", site.image("app"), user=name)
+    site.authctl.said("dockerauth", "deny", "--user", name, f"{site.service}:app")
+    assert not site.skopeo("inspect", site.image("app"), user=name)
+
+
+def test_who_guesses_has_to_wait(site: Site, owner: str) -> None:
+    name = site.add_user("victim")
+    for number in range(10):
+        assert site.token(grant_type="password", username=name, password=f"guess {number}")[0] == 401
+    begin = time.monotonic()
+    done = site.run("docker", "login", "-u", name, "--password-stdin", site.service, stdin=PASSWORD)
+    if time.monotonic() - begin < 1:  # the wait is 2 s
+        assert "too many failed attempts" in done.text
+    assert site.login(owner)
+
+
+def test_half_open_connections_block_nobody(site: Site, owner: str) -> None:
+    """TCP without TLS, TLS without a request: neither keeps the others waiting."""
+    context = ssl.create_default_context(cafile=str(site.authority.ca_file))
+    with ExitStack() as connections:
+        for number in range(20):
+            plain = connections.enter_context(socket.create_connection(("127.0.0.1", site.daemon.port), 5))
+            if number % 2:
+                connections.enter_context(context.wrap_socket(plain, server_hostname="localhost"))
+        begin = time.monotonic()
+        assert site.login(owner)
+        assert time.monotonic() - begin < 10
+
+
+@pytest.fixture
+def runroot() -> Iterator[str]:
+    """podman wants less than 50 characters."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield folder
+
+
 @pytest.mark.parametrize("program", ["podman", "buildah"])
-def test_podman_and_buildah_sign_in(site: Site, owner: str, program: str) -> None:
-    authfile = str(site.folder / f"{program}.json")
-    done = site.run(program, "login", "--authfile", authfile, "-u", owner, "-p", PASSWORD, site.service)
-    assert done, done.text
+def test_podman_and_buildah(site: Site, owner: str, tmp_path: Path, runroot: str, program: str) -> None:
+    """They build an image of one file, push it and pull it again; a reader may pull and not push."""
+    print(site.version(program))
+    reader = site.add_user(f"reads-{program}")
+    site.allow("--user", reader, "--pull", f"team/{program}")
+    (tmp_path / "Containerfile").write_text("FROM scratch\nCOPY hello /hello\n", encoding="utf-8")
+    (tmp_path / "hello").write_text("hello", encoding="utf-8")
+    (tmp_path / "nobody.json").write_text("{}", encoding="utf-8")
+    name = f"{site.service}/team/{program}"
+
+    def run(*arguments: str) -> Answer:
+        """With storage that needs no privileges of the kernel's."""
+        return site.run(program, "--storage-driver", "vfs", "--root", str(tmp_path / "root"), "--runroot", runroot, *arguments)
+
+    def login(user: str, password: str = PASSWORD) -> Answer:
+        return run("login", "--authfile", authfile(user), "-u", user, "-p", password, site.service)
+
+    def authfile(user: str) -> str:
+        return str(tmp_path / f"{user}.json")
+
+    done = login(owner)
     assert "Login Succeeded" in done.text
-    refused = site.run(program, "login", "--authfile", authfile, "-u", owner, "-p", "wrong", site.service)
-    assert "invalid username/password" in refused.text
+    assert "invalid username/password" in login(owner, "wrong").text
+    assert login(reader)
+    for verb in (["build", "--isolation", "chroot", "-t", f"{name}:1", str(tmp_path)],
+                 ["push", "--authfile", authfile(owner), f"{name}:1"], ["rmi", f"{name}:1"],
+                 ["pull", "--authfile", authfile(reader), f"{name}:1"], ["tag", f"{name}:1", f"{name}:2"]):
+        done = run(*verb)
+        assert done, f"{verb}: {done.text}"
+    refused = run("push", "--authfile", authfile(reader), f"{name}:2")
+    assert not refused
+    assert "requested access to the resource is denied" in refused.text
+    assert "unauthorized" in run("pull", "--authfile", authfile("nobody"), f"{site.service}/app:1").text
+    print(site.logged(f"team/{program}/manifests/1"))
 
 
 def test_our_own_host(site: Site, owner: str) -> None:

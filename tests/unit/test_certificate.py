@@ -29,6 +29,7 @@ def test_it_holds_the_key_and_the_name_and_is_signed_by_itself(key: PrivateKey) 
 def test_it_may_be_a_trust_anchor(ca: bool) -> None:
     certificate = x509.load_der_x509_certificate(self_signed(RSA, "registry.example.com:5000", NOW, 30, ca=ca))
     assert certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca is ca
+    assert any(isinstance(one.value, x509.SubjectAlternativeName) for one in certificate.extensions) is not ca
 
 
 def test_a_name_too_long_for_a_common_name() -> None:

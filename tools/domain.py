@@ -22,6 +22,7 @@ from authd.mail_dns.records import (
     State,
     dkim_records,
     dmarc_record,
+    in_words,
     parse_networks,
     spf_records,
     zone_line,
@@ -220,9 +221,9 @@ def _print_records(run: Run, wanted: list[Record]) -> None:
     for record in wanted:
         line = zone_line(record.name, record.value)
         if record.state is State.NEXT:
-            click.echo(f"; the next key: publish it before it signs, from {record.since} on")
+            click.echo(f"; the next key: publish it before it signs, from {in_words(record.since)} on")
         elif record.state is State.RETIRED:
-            click.echo(f"; a retired key: keep it until {record.until}")
+            click.echo(f"; a retired key: keep it until {in_words(record.until)}")
         elif record.state is State.WITHDRAWN:
             click.echo("; a retired key that nothing needs any more: withdraw its record")
         click.echo(f"; {line}" if record.state is State.WITHDRAWN else line)

@@ -57,7 +57,7 @@ def _dmarc(record: Record, answer: Sequence[bytes], parents: Sequence[tuple[str,
     for name, there in parents:
         if isinstance(there, Unanswered):
             nearer = verdicts.dmarc(record, _texts(answer), known)
-            return verdicts.unanswered(record, str(there)) if nearer.verdict is Verdict.MISSING else nearer
+            return verdicts.unanswered(record, f"{name}: {there}") if nearer.verdict is Verdict.MISSING else nearer
         known.append((name, _texts(there)))
     return verdicts.dmarc(record, _texts(answer), known)
 

@@ -5,7 +5,7 @@ What stands in DNS already is judged in verdicts.py. MX records are not our busi
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
 from ipaddress import IPv6Network, ip_network
 from typing import Any, Literal
@@ -118,6 +118,11 @@ def zone_line(name: str, text: str) -> str:
 def strings_of(text: str) -> Sequence[str]:
     """The character-strings that carry a text of ASCII."""
     return [text[at:at + LONGEST_STRING] for at in range(0, len(text), LONGEST_STRING)]
+
+
+def in_words(moment: datetime | None) -> str:
+    """A moment for people."""
+    return "some day" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:

@@ -79,8 +79,8 @@ class DnsResolver:
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
             return []
         except (dns.exception.DNSException, OSError) as error:
-            raise Unanswered(f"{name}: {_in_words(error)}") from error
-        raise Unanswered(f"{name}: more than {MOST_ALIASES} aliases (CNAME)")
+            raise Unanswered(_in_words(error)) from error
+        raise Unanswered(f"more than {MOST_ALIASES} aliases (CNAME)")
 
 
 async def unanswered_or(resolver: Resolver, name: str) -> Sequence[bytes] | Unanswered:

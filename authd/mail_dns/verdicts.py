@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from authd.mail_dns.records import DMARC_POLICIES, Record, State
+from authd.mail_dns.records import DMARC_POLICIES, Record, State, in_words
 
 _TAG_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _SPF = re.compile(r"v=spf1( |$)", re.IGNORECASE)
+_STRICTNESS: dict[str, int] = {policy: rank for rank, policy in enumerate(DMARC_POLICIES)}
 _DMARC = re.compile(r"\s*v\s*=\s*DMARC1\s*(;|$)")
 
 
@@ -71,7 +72,7 @@ def dkim(record: Record, published: Sequence[str]) -> Finding:
             return finding(Verdict.ABSENT, "withdrawn, as it may be")
         return finding(Verdict.NOTED, "nothing needs it any more: it may be withdrawn")
     if not published:
-        return finding(Verdict.MISSING, _DUE[record.state].format(since=record.since, until=record.until))
+        return finding(Verdict.MISSING, _due(record))
     if len(published) > 1:
         return finding(Verdict.SEVERAL, "there must be one: verifiers may take any of them, or none")
     problem, remarks = _key_problem(record, published[0])
@@ -80,8 +81,12 @@ def dkim(record: Record, published: Sequence[str]) -> Finding:
     return finding(Verdict.NOTED if remarks else Verdict.FOUND, "; ".join(["it is our key", *remarks]))
 
 
-_DUE = {State.ACTIVE: "the key signs, and nobody can verify it", State.NEXT: "publish it before the key signs, from {since} on",
-        State.RETIRED: "keep it until {until}: mail that the key signed may still be on its way"}
+def _due(record: Record) -> str:
+    if record.state is State.NEXT:
+        return f"publish it before the key signs, from {in_words(record.since)} on"
+    if record.state is State.RETIRED:
+        return f"keep it until {in_words(record.until)}: mail that the key signed may still be on its way"
+    return "the key signs, and nobody can verify it"
 
 
 def _key_problem(record: Record, text: str) -> tuple[str, list[str]]:
@@ -157,10 +162,12 @@ def dmarc(record: Record, published: Sequence[str], parents: Sequence[tuple[str,
     policy = held.get("p", "none").lower()
     if name != record.name:
         policy = held.get("sp", policy).lower()
-    if policy not in DMARC_POLICIES:
+    if policy not in _STRICTNESS:
         return finding(Verdict.DIFFERENT, f"{policy} is no policy: verifiers take it for none at best")
-    if DMARC_POLICIES.index(policy) < [*DMARC_POLICIES].index(wanted["p"]):  # type: ignore[arg-type]
-        return finding(Verdict.DIFFERENT, f"its policy is {policy}, weaker than {wanted['p']}")
+    is_testing = held.get("t", "").lower() == "y"  # then verifiers apply the next weaker policy
+    if max(_STRICTNESS[policy] - is_testing, 0) < _STRICTNESS[wanted["p"]]:
+        return finding(Verdict.DIFFERENT, f"its policy is {policy}{' (testing, t=y)' if is_testing else ''}, "
+                       f"weaker than {wanted['p']}")
     if name != record.name:
         return finding(Verdict.NOTED, f"the one at {name} holds, with the policy {policy}")
     if {key: value.lower() for key, value in held.items()} == {key: value.lower() for key, value in wanted.items()}:

@@ -71,7 +71,8 @@ class KeyRotation(Adjustment):
             selector = self.selector or free_selector(algorithm, self.now, taken)
             if selector in taken:
                 raise Conflict(f"a key of the domain has, or had, the selector {selector}: verifiers may still know it")
-        return Key(self.purpose, algorithm, selector, active_from=self.moment or self.now + GRACE[self.purpose])
+        planned = (self.now + GRACE[self.purpose]).replace(microsecond=0)
+        return Key(self.purpose, algorithm, selector, active_from=self.moment or planned)
 
     def _check(self, waiting: Key) -> None:
         if self.algorithm not in (None, waiting.algorithm) or self.selector not in (None, waiting.selector):

@@ -45,7 +45,7 @@ async def test_no_answer_is_no_missing_record(fault: bytes | dns.rcode.Rcode) ->
         found = await look_up(resolver(server, 1), ["a.example", "b.example"])
         assert found["a.example"] == [b"x"]
         assert isinstance(found["b.example"], Unanswered)
-        assert str(found["b.example"]).startswith("b.example: no ")
+        assert str(found["b.example"]).startswith("no ")
 
 
 async def test_a_second_server_answers_for_one_that_is_gone() -> None:

@@ -1,5 +1,7 @@
 """Which records a domain needs, and what is thought of those in DNS."""
 
+import asyncio
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
@@ -7,12 +9,15 @@ from ipaddress import ip_network
 import dns.rdata
 import dns.zone
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from authd.errors import InvalidInput
 from authd.keys.cipher import Cipher
 from authd.keys.facts import StoredDomain, StoredKey
 from authd.keys.generate import new_key
 from authd.mail_dns import verdicts
+from authd.mail_dns.check import check
 from authd.mail_dns.records import (
     DmarcWish,
     Record,
@@ -161,6 +166,9 @@ def test_a_published_spf_record(published: list[str], verdict: str) -> None:
     ("none", ["v=DMARC1; rua=mailto:a@b.example"], [], "noted"),
     ("quarantine", ["v=DMARC1; rua=mailto:a@b.example"], [], "different"),
     ("none", ["v=DMARC1; p=refuse"], [], "different"),
+    ("none", ["v=DMARC1; p=none; t=y"], [], "noted"),
+    ("quarantine", ["v=DMARC1; p=reject; t=y"], [], "noted"),
+    ("quarantine", ["v=DMARC1; p=quarantine; t=y"], [], "different"),
     ("none", ["v=DMARC1; what is this"], [], "different"),
     ("none", ["v=DMARC1; p=none", "v=DMARC1; p=reject"], [], "several"),
     ("none", ["v=DMARC1; p=none", "something else"], [], "found"),
@@ -174,3 +182,27 @@ def test_a_published_dmarc_record(wanted: str, published: list[str], parent: lis
     record = dmarc_record("mail.a.example", DmarcWish(wanted))  # type: ignore[arg-type]
     finding = verdicts.dmarc(record, published, [("_dmarc.a.example", parent)])
     assert finding.verdict.value == verdict, finding.text
+
+
+class Everywhere:
+    """A resolver that has the same records at every name."""
+
+    def __init__(self, records: list[bytes]) -> None:
+        self.records = records
+
+    async def txt(self, name: str) -> list[bytes]:
+        return self.records
+
+
+PIECES = st.sampled_from([
+    b"v=DKIM1", b"v=spf1", b"v=DMARC1", b";", b"=", b" ", b"p=", b"k=ed25519", b"k=rsa", b"h=sha256", b"s=*", b"t=y", b"mx",
+    b"all", b"\xff", b"\0", b"%s", b"\r\n", KEY.value.encode(), ED.value.encode(), P.encode()])
+
+
+@given(records=st.lists(st.lists(PIECES, max_size=8).map(b"".join), max_size=3))
+def test_whatever_stands_there_is_a_finding(records: list[bytes]) -> None:
+    wanted = [KEY, ED, spf_records(["a.example"], SpfPolicy())[0], dmarc_record("a.b.example", DmarcWish("reject"))]
+    findings = asyncio.run(check(wanted, Everywhere(records), Cipher(), NOW))
+    assert [finding.record for finding in findings] == wanted
+    assert P.encode() in b"".join(records) or not findings[0].verdict.is_fine
+    json.dumps([finding.as_json() for finding in findings])

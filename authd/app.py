@@ -18,7 +18,7 @@ import tornado.netutil
 
 from authd import __version__, jobs, log
 from authd.config import Settings
-from authd.config.settings import HttpSettings
+from authd.config.settings import HttpSettings, SmtpSettings
 from authd.docker.registry_keys import RegistryKeys
 from authd.docker.tokens import DockerTokens
 from authd.errors import AuthdError, ConfigError, Conflict, DatabaseUnavailable
@@ -44,11 +44,13 @@ from authd.smtp.mail_store import MailStore
 from authd.smtp.signer import SignerListener
 from authd.smtp.spool import Spools
 from authd.smtp.srs import Srs
+from authd.smtp.starttls import MailTls
 from authd.sql import migrate
 from authd.sql.changes import Changes
 from authd.sql.database import Credentials, Database, SessionOptions
 from authd.sql.server_secrets import server_secret
 from authd.throttle import Throttle
+from authd.tls import server_context
 from authd.vault.client import VaultClient
 from authd.vault.keeper import Keeper
 
@@ -140,6 +142,7 @@ class Daemon:
             role=settings.database.parent_role, statement_timeout=settings.database.statement_timeout))
         self._server: Server | None = None
         self._parts: Parts | None = None
+        self._mail_tls = MailTls()
         self._listeners: dict[str, Any] = {}
         self._keeper: Keeper | None = None
         self._running = AsyncExitStack()
@@ -179,11 +182,13 @@ class Daemon:
         try:
             settings = read()
             log.configure(settings.log)
-            if self._server is not None and self._server.ssl_options is not None:
-                self._server.ssl_options = _tls_context(settings.http)
+            web, mail = _web_tls(settings.http), self._read_mail_tls(settings.smtp)
         except (AuthdError, OSError) as error:
             _log.error("not reloaded: %s", error)
             return
+        self._mail_tls = mail
+        if self._server is not None and self._server.ssl_options is not None:
+            self._server.ssl_options = web
         if self._parts is not None:
             self._parts.services.keys.forget()
         _log.info("reloaded")
@@ -245,7 +250,7 @@ class Daemon:
             sockets = tornado.netutil.bind_sockets(http.listen.port, http.listen.host, reuse_port=http.reuse_port)
         except OSError as error:
             raise AuthdError(f"cannot listen on {http.listen}: {error.strerror}") from error
-        server = self._server = make_server(make_application(services), http, _tls_context(http))
+        server = self._server = make_server(make_application(services), http, _web_tls(http))
         server.add_sockets(sockets)
         self._listeners["http"] = http.listen
         try:
@@ -258,6 +263,7 @@ class Daemon:
         """The SMTP listeners, which stop at the same time."""
         listeners: list[SignerListener | ForwarderListener] = []
         spools = services.metrics.spools = Spools(self.settings.smtp)
+        self._mail_tls = self._read_mail_tls(self.settings.smtp)
         try:
             for signer in self._signers(services, spools):
                 listeners.append(signer)
@@ -281,7 +287,8 @@ class Daemon:
             return []
         lists = ListSenders(self.database, now)
         return [SignerListener(mapping, self.settings.smtp, services.keys, lists, spools=spools, now=now,
-                               signature_lifetime=settings.signature_lifetime) for mapping in settings.mappings]
+                               signature_lifetime=settings.signature_lifetime, tls=lambda: self._mail_tls)
+                for mapping in settings.mappings]
 
     async def _forwarder(self, spools: Spools) -> ForwarderListener | None:
         settings = self.settings.forwarder
@@ -293,16 +300,18 @@ class Daemon:
         srs = Srs([secret.encode() for secret in settings.srs_secrets], settings.srs_separator)
         store = MailStore(self.database, rules_of(settings), srs, now)
         memory_key = await server_secret(self.database, "delivered_copy")
-        return ForwarderListener(settings, self.settings.smtp, store, memory_key, spools=spools, now=now)
+        return ForwarderListener(settings, self.settings.smtp, store, memory_key, spools=spools, now=now,
+                                 tls=lambda: self._mail_tls)
+
+    def _read_mail_tls(self, files: SmtpSettings) -> MailTls:
+        forwarder = self.settings.forwarder
+        return MailTls.load(files, {
+            forwarder.local_delivery_tls, forwarder.remote_relay_tls, forwarder.transactional_relay_tls,
+            *(mapping.tls for mapping in self.settings.signer.mappings)})
 
 
-def _tls_context(http: HttpSettings) -> ssl.SSLContext | None:
-    """A new context at each call: one in use would lose its key to files that do not fit together."""
-    if http.tls_certificate is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(http.tls_certificate, http.tls_key)
-    return context
+def _web_tls(http: HttpSettings) -> ssl.SSLContext | None:
+    return None if http.tls_certificate is None else server_context(http.tls_certificate, http.tls_key)
 
 
 def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

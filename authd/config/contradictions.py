@@ -10,9 +10,10 @@ from authd.config.values import Endpoint, is_loopback
 Place = Callable[[str], str]  # the name of a setting, as section.name -> where its value was given
 
 _PAIRS = (("http.tls_certificate", "http.tls_key"), ("database.client_certificate", "database.client_key"),
-          ("vault.certificate", "vault.key"))
+          ("vault.certificate", "vault.key"), ("smtp.tls_certificate", "smtp.tls_key"))
 _FILES = ("http.tls_certificate", "http.tls_key", "secrets.key_file", "database.ca", "database.client_certificate",
-          "database.client_key", "vault.ca", "vault.certificate", "vault.key")
+          "database.client_key", "vault.ca", "vault.certificate", "vault.key", "smtp.tls_certificate", "smtp.tls_key",
+          "smtp.downstream_ca")
 LONGEST_GRACE = 20
 
 
@@ -73,6 +74,9 @@ def _forwarder(settings: Settings, place: Place, taken: set[Endpoint]) -> Iterat
         target = getattr(forwarder, name)
         if target is not None and (target.host, target.port) == (listen.host, listen.port):
             yield f"{place(f'forwarder.{name}')}: {target} is the forwarder itself; give it another server"
+        if target is not None and target.socket and getattr(forwarder, f"{name}_tls") != "off":
+            yield (f"{place(f'forwarder.{name}_tls')}: {target} is a Unix socket, which knows no TLS; "
+                   "use off, or give the server's HOST:PORT")
     if not is_loopback(listen.host) and not smtp.allow_clients:
         yield (f"{place('forwarder.listen')}: {listen} can be reached from elsewhere; "
                "give smtp.allow_clients, the networks that may send through it")

@@ -31,7 +31,8 @@ def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Mapping):
-        return f'{{ in = "{value.listen}", out = "{value.target}", originated = {_toml(value.originated)} }}'
+        return (f'{{ in = "{value.listen}", out = "{value.target}", originated = {_toml(value.originated)}, '
+                f'tls = "{value.tls}" }}')
     if isinstance(value, tuple):
         return f"[{', '.join(_toml(item) for item in value)}]"
     if isinstance(value, float):

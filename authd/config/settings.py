@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from authd.config import values
-from authd.config.values import Downstream, Endpoint, Mapping, Network
+from authd.config.values import Downstream, Endpoint, Mapping, Network, TlsPolicy
 
 
 def setting(read: values.Reader, default: Any, help: str, *, env: tuple[str, ...] = (), address_env: tuple[str, ...] = (),
@@ -169,9 +169,14 @@ class DockerSettings:
 
 @dataclass(frozen=True)
 class SmtpSettings:
-    """Limits that hold for every SMTP listener."""
+    """What holds for every SMTP listener and every downstream."""
 
     hostname: str = setting(values.hostname, "", "our name in greetings and Received (default: the machine's)")
+    tls_certificate: Path | None = setting(
+        values.path, None, "PEM file with the certificate and its chain; STARTTLS is offered with it")
+    tls_key: Path | None = setting(values.path, None, "PEM file with the private key")
+    downstream_ca: Path | None = setting(
+        values.path, None, "PEM file with the authorities of downstreams where TLS is required (default: the system's)")
     max_message_size: int = setting(values.size, 52428800, "largest message in bytes")
     memory_size: int = setting(
         values.integer(1048576, 2**40), 33554432, "bytes of messages in memory, of all connections; whoever comes then waits")
@@ -205,7 +210,8 @@ class SignerSettings:
     enabled: bool = setting(values.boolean, True, "listen at all")
     mappings: tuple[Mapping, ...] = setting(
         values.mappings, (Mapping(Endpoint("127.0.0.1", 10036), Endpoint("127.0.0.1", 10035)),),
-        "list of { in = HOST:PORT, out = HOST:PORT, originated = false }", env=("DKIMSIGNER_NETWORK_MAPPING",))
+        "list of { in = HOST:PORT, out = HOST:PORT, originated = false, tls = off, opportunistic or required }",
+        env=("DKIMSIGNER_NETWORK_MAPPING",))
     signature_lifetime: float | None = setting(
         values.optional_seconds, None, "seconds until x= of a signature; none without it")
 
@@ -220,12 +226,16 @@ class ForwarderSettings:
     local_delivery: Downstream = setting(
         values.downstream, Downstream("127.0.0.1", 10045), "HOST:PORT, lmtp://HOST:PORT, or the path of an LMTP socket",
         address_env=("MAILFORWARDER_LOCALDELIVERY_IP", "MAILFORWARDER_LOCALDELIVERY_PORT"))
+    local_delivery_tls: TlsPolicy = setting(
+        values.tls_policy, "off", "STARTTLS with it: off, opportunistic (where offered; not verified), or required (verified)")
     remote_relay: Downstream = setting(
         values.downstream, Downstream("127.0.0.1", 10045), "HOST:PORT that takes mail for other hosts",
         address_env=("MAILFORWARDER_REMOTERELAY_IP", "MAILFORWARDER_REMOTERELAY_PORT"))
+    remote_relay_tls: TlsPolicy = setting(values.tls_policy, "off", "the same for it")
     transactional_relay: Downstream | None = setting(
         values.downstream, None, "HOST:PORT that takes it from senders of domains that may use transactional e-mail",
         address_env=("MAILFORWARDER_TRANSACTIONALRELAY_IP", "MAILFORWARDER_TRANSACTIONALRELAY_PORT"))
+    transactional_relay_tls: TlsPolicy = setting(values.tls_policy, "off", "the same for it")
     srs_secrets: tuple[str, ...] = setting(
         values.lines, (), "secrets for rewritten senders; the first signs, all verify (in a file one a line)",
         env=("MAILFORWARDER_SRS_SECRET",), secret=True)

@@ -9,13 +9,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 Reader = Callable[[Any], Any]
 LARGEST_PORT = 65535
 LONGEST_SOCKET = 107  # bytes of a Unix socket's path (unix(7))
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+TlsPolicy = Literal["off", "opportunistic", "required"]
 
 
 @dataclass(frozen=True)
@@ -31,17 +32,18 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Downstream:
-    """A mail server to deliver to, by SMTP or LMTP, on a port of `host` or on a Unix socket."""
+    """A mail server to deliver to, by SMTP or LMTP, on a port of `host` or on a Unix socket, which knows no TLS."""
 
     host: str = ""
     port: int = 0
     socket: str = ""
     lmtp: bool = False
+    tls: TlsPolicy = "off"
 
     @classmethod
-    def smtp(cls, endpoint: Endpoint) -> "Downstream":
+    def smtp(cls, endpoint: Endpoint, tls: TlsPolicy = "off") -> "Downstream":
         """SMTP on an address and port."""
-        return cls(endpoint.host, endpoint.port)
+        return cls(endpoint.host, endpoint.port, tls=tls)
 
     def __str__(self) -> str:
         where = self.socket or str(Endpoint(self.host, self.port))
@@ -50,11 +52,12 @@ class Downstream:
 
 @dataclass(frozen=True)
 class Mapping:
-    """One SMTP listener and where it delivers. `originated`: only our own users' mail arrives here."""
+    """One SMTP listener and where it delivers. `originated`: only our own users' mail arrives here; `tls`: towards `target`."""
 
     listen: Endpoint
     target: Endpoint
     originated: bool = False
+    tls: TlsPolicy = "off"
 
 
 def boolean(value: Any) -> bool:
@@ -195,6 +198,9 @@ def downstream(value: Any) -> Downstream:
     return Downstream(found.host, found.port, lmtp=value.startswith("lmtp://"))
 
 
+tls_policy = choice("off", "opportunistic", "required")
+
+
 def networks(value: Any) -> tuple[Network, ...]:
     """A list of addresses and networks."""
     items = strings(value)
@@ -269,17 +275,19 @@ def vault_path(value: Any) -> str:
 
 
 def mappings(value: Any) -> tuple[Mapping, ...]:
-    """A list of tables { in, out, originated }; from the environment in_ip:in_port:out_ip:out_port, separated by commas."""
-    allowed = 'a list of { in = "HOST:PORT", out = "HOST:PORT", originated = false }'
+    """A list of tables { in, out, originated, tls }; from the environment in_ip:in_port:out_ip:out_port with commas between."""
+    allowed = ('a list of { in = "HOST:PORT", out = "HOST:PORT", originated = false, tls = "off" }, '
+               "where tls is off, opportunistic or required")
     if isinstance(value, str):
         return tuple(_short_mapping(part.strip()) for part in value.split(","))
     if not isinstance(value, list) or not value:
         raise ValueError(allowed)
     found = []
     for item in value:
-        if not isinstance(item, dict) or not {"in", "out"} <= set(item) <= {"in", "out", "originated"}:
+        if not isinstance(item, dict) or not {"in", "out"} <= set(item) <= {"in", "out", "originated", "tls"}:
             raise ValueError(allowed)
-        found.append(Mapping(endpoint(item["in"]), endpoint(item["out"]), boolean(item.get("originated", False))))
+        found.append(Mapping(endpoint(item["in"]), endpoint(item["out"]), boolean(item.get("originated", False)),
+                             tls_policy(item.get("tls", "off"))))
     return tuple(found)
 
 

@@ -9,7 +9,7 @@ import logging
 import secrets
 import socket
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
 
@@ -34,6 +34,7 @@ from authd.smtp.routing import LegKey, Rules, Target
 from authd.smtp.server import Listener
 from authd.smtp.session import Mail, Recipient
 from authd.smtp.spool import Spool, Spools
+from authd.smtp.starttls import NO_TLS, MailTls
 from authd.smtp.workers import Workers
 
 _log = logging.getLogger(__name__)
@@ -64,7 +65,8 @@ class ForwarderListener:
     """mailforwarder on its port. `memory_key`: 32 bytes that every process on the database shares."""
 
     def __init__(self, forwarder: ForwarderSettings, settings: SmtpSettings, store: MailStore, memory_key: bytes, *,
-                 spools: Spools, now: Callable[[], datetime], new_id: Callable[[], str] = lambda: secrets.token_hex(8)) -> None:
+                 spools: Spools, now: Callable[[], datetime], new_id: Callable[[], str] = lambda: secrets.token_hex(8),
+                 tls: Callable[[], MailTls] = lambda: NO_TLS) -> None:
         self.settings = settings
         self.store = store
         self.memory_key = memory_key
@@ -76,14 +78,16 @@ class ForwarderListener:
         self.hostname = settings.hostname or socket.gethostname()
         self.workers = Workers("forwarder")
         timeouts = Timeouts(settings.connect_timeout, settings.reply_timeout, settings.data_timeout)
-        targets = {Target.LOCAL: forwarder.local_delivery, Target.REMOTE: forwarder.remote_relay}
+        targets = {Target.LOCAL: replace(forwarder.local_delivery, tls=forwarder.local_delivery_tls),
+                   Target.REMOTE: replace(forwarder.remote_relay, tls=forwarder.remote_relay_tls)}
         if forwarder.transactional_relay is not None:
-            targets[Target.TRANSACTIONAL] = forwarder.transactional_relay
-        relays = {downstream: Relay(downstream, self.hostname, timeouts) for downstream in targets.values()}
+            targets[Target.TRANSACTIONAL] = replace(forwarder.transactional_relay, tls=forwarder.transactional_relay_tls)
+        relays = {downstream: Relay(downstream, self.hostname, timeouts, tls) for downstream in targets.values()}
         self.relays = {target: relays[downstream] for target, downstream in targets.items()}
         self.reports = ListReports(self.relays[Target.LOCAL], store, self.hostname, now=now, new_id=new_id)
         self._listener = Listener(forwarder.listen, settings, self.hostname, lambda: ForwarderPipeline(self),
-                                  spools=spools, offers_dsn=lambda: all(relay.offers_dsn for relay in self.relays.values()))
+                                  spools=spools, tls=tls,
+                                  offers_dsn=lambda: all(relay.offers_dsn for relay in self.relays.values()))
 
     @property
     def address(self) -> tuple[str, int]:
@@ -132,7 +136,7 @@ class _Transaction:
 
 
 class ForwarderPipeline:
-    """The transactions of one client, one after another (server.Pipeline)."""
+    """The transactions of one client, one after another (pipeline.Pipeline)."""
 
     def __init__(self, forwarder: ForwarderListener) -> None:
         self._forwarder = forwarder

@@ -4,18 +4,22 @@ What is sent when, and what happens to a transaction whose connection breaks, is
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import logging
+import ssl
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from authd.config.values import Downstream
-from authd.smtp import replies
+from authd.smtp import replies, starttls
 from authd.smtp.deadline import Deadline
 from authd.smtp.grammar import MailParameters, Path, RecipientParameters
 from authd.smtp.relay_session import DownstreamError, RelaySession
 from authd.smtp.replies import Reply
+from authd.smtp.starttls import NO_TLS, HandshakeFailed, MailTls
 from authd.smtp.transparency import dot_encoded
 
+_log = logging.getLogger(__name__)
 _PIECE = 65536      # bytes written at once; more are in flight only while the server keeps up
 _GOODBYE = 5.0      # seconds that a server gets to answer QUIT
 _IDLE = 9.0         # seconds that an unused connection is kept: servers that are short of them close after 10
@@ -34,11 +38,13 @@ class Timeouts:
 class Relay:
     """One downstream and the connections to it that nobody uses. `offers_dsn`: its last EHLO offered DSN."""
 
-    def __init__(self, target: Downstream, hostname: str, timeouts: Timeouts) -> None:
+    def __init__(self, target: Downstream, hostname: str, timeouts: Timeouts,
+                 tls: Callable[[], MailTls] = lambda: NO_TLS) -> None:
         self.target = target
         self.offers_dsn = False
         self._hostname = hostname
         self._timeouts = timeouts
+        self._tls = tls
         self._idle: list[Connection] = []
         self._is_closed = False
 
@@ -48,6 +54,36 @@ class Relay:
             connection = self._idle.pop()
             connection.take()
             return connection
+        connection = await self._connect()
+        self.offers_dsn = "DSN" in connection.extensions
+        return connection
+
+    async def _connect(self) -> "Connection":
+        """With TLS as the configuration wants it: what is required stands or there is no connection."""
+        target = self.target
+        if target.tls == "off":
+            return await self._greeted(None)
+        try:
+            return await self._greeted(self._tls().clients[target.tls])
+        except HandshakeFailed as error:
+            if target.tls == "required":
+                raise DownstreamError(f"no TLS with {target}: {error}", replies.DOWNSTREAM_INSECURE) from error
+            _log.warning("no TLS with %s, so mail goes there in plain text: %s", target, error)
+        return await self._greeted(None)
+
+    async def _greeted(self, context: ssl.SSLContext | None) -> "Connection":
+        """A connection that waits for MAIL. Raises DownstreamError, or HandshakeFailed where `context` leads to no TLS."""
+        connection = await self._opened()
+        try:
+            await connection.greet()
+            if context is not None and not await connection.secure(context) and self.target.tls == "required":
+                raise HandshakeFailed("it does not offer it")
+        except BaseException:
+            connection.abort()
+            raise
+        return connection
+
+    async def _opened(self) -> "Connection":
         loop = asyncio.get_running_loop()
         target = self.target
 
@@ -62,12 +98,6 @@ class Relay:
                     _, connection = await loop.create_connection(new_connection, target.host, target.port)
         except (OSError, TimeoutError) as error:
             raise DownstreamError(f"cannot connect to {self.target}: {error!r}", replies.DOWNSTREAM_UNREACHABLE) from error
-        try:
-            await connection.greet()
-        except BaseException:
-            connection.abort()
-            raise
-        self.offers_dsn = "DSN" in connection.extensions
         return connection
 
     def put_back(self, connection: "Connection") -> bool:
@@ -119,7 +149,31 @@ class Connection(asyncio.Protocol):
             if reply.code >= 500 and not self._relay.target.lmtp:
                 reply = await self._command(self._session.helo())
         if not reply.is_positive:
-            raise DownstreamError(f"the next server refuses its service: {reply}", replies.DOWNSTREAM_UNUSABLE)
+            raise _refusal(reply)
+
+    async def secure(self, context: ssl.SSLContext) -> bool:
+        """Goes on in TLS and learns the extensions anew. False: the server does not offer it, or has just refused it.
+
+        Raises HandshakeFailed too; the connection is closed then.
+        """
+        if "STARTTLS" not in self.extensions:
+            return False
+        reply = await self._command(self._session.starttls())
+        transport = self._transport
+        if self._error is not None or transport is None:
+            raise self._error or DownstreamError("the next server closed the connection")
+        if not reply.is_positive:
+            if not self._session.is_usable:
+                raise _refusal(reply)
+            return False
+        self._transport = None
+        self.connection_made(await starttls.begin(
+            transport, self, context, self._timeouts.connect, server_hostname=self._relay.target.host))
+        self._session.secured()
+        reply = await self._command(self._session.ehlo())
+        if not reply.is_positive:
+            raise _refusal(reply)
+        return True
 
     async def envelope(self, sender: tuple[Path, MailParameters] | None,
                        recipients: Sequence[tuple[Path, RecipientParameters]]) -> list[Reply]:
@@ -317,3 +371,7 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._is_full = False
         self._wake()
+
+
+def _refusal(reply: Reply) -> DownstreamError:
+    return DownstreamError(f"the next server refuses its service: {reply}", replies.DOWNSTREAM_UNUSABLE)

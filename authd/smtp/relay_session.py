@@ -1,4 +1,5 @@
-"""The client's end of an SMTP or LMTP session (RFC 5321, RFC 2033, RFC 2920): commands into bytes, reply bytes into replies.
+"""The client's end of an SMTP or LMTP session (RFC 5321, RFC 2033, RFC 2920, RFC 3207): commands into bytes, reply bytes
+into replies.
 
 A state machine without sockets and clocks. It says what EHLO allows, keeps to one command at a time unless PIPELINING was
 offered, and raises DownstreamError when the server breaks the protocol.
@@ -37,6 +38,7 @@ class _Expected(Enum):
     """What a reply that is still to come answers."""
 
     EHLO = auto()
+    STARTTLS = auto()
     DATA = auto()
     ANYTHING_ELSE = auto()
 
@@ -53,6 +55,7 @@ class RelaySession:
         self._lines_size = 0
         self._replies: deque[Reply] = deque()
         self._in_content = False
+        self._awaits_tls = False
         self.extensions: frozenset[str] = frozenset()
         self.in_transaction = False
         self.is_usable = True
@@ -63,13 +66,15 @@ class RelaySession:
         self._input = lines.pop()
         for line in lines:
             self._take_line(line.removesuffix(b"\r"))
+        if self._awaits_tls and (self._input or self._lines):
+            raise self._broken("plain text behind its go-ahead for TLS")
         if len(self._input) + self._lines_size > LONGEST_REPLY:
             raise self._broken("a reply without end")
 
     @property
     def is_idle(self) -> bool:
         """Whether a command could be sent, and be of use."""
-        return self.is_usable and not self._expected and not self._in_content
+        return self.is_usable and not self._expected and not self._in_content and not self._awaits_tls
 
     @property
     def has_reply(self) -> bool:
@@ -87,6 +92,15 @@ class RelaySession:
     def helo(self) -> bytes:
         """Greets a server that does not know EHLO."""
         return self._send(f"HELO {self._hostname}")
+
+    def starttls(self) -> bytes:
+        """Asks for TLS. After a 220 comes `secured`, and nothing else may; after a refusal the session goes on."""
+        return self._send("STARTTLS", _Expected.STARTTLS)
+
+    def secured(self) -> None:
+        """What is received from here on came through TLS. The extensions must be learnt again (RFC 3207 section 4.2)."""
+        self._awaits_tls = False
+        self.extensions = frozenset()
 
     def mail(self, sender: Path, parameters: MailParameters) -> bytes:
         """Begins a transaction, with those parameters that the server takes."""
@@ -132,7 +146,7 @@ class RelaySession:
         return self._send("QUIT")
 
     def _send(self, command: str, expected: _Expected = _Expected.ANYTHING_ELSE) -> bytes:
-        if self._in_content or (self._expected and "PIPELINING" not in self.extensions):
+        if self._in_content or self._awaits_tls or (self._expected and "PIPELINING" not in self.extensions):
             raise RuntimeError("a command must wait for its turn")
         self._expected.append(expected)
         return command.encode("ascii") + b"\r\n"
@@ -163,6 +177,10 @@ class RelaySession:
             if reply.is_positive:
                 raise self._broken(f"neither a go-ahead nor a refusal: {reply}")
             self._in_content = reply.code == 354
+        elif expected is _Expected.STARTTLS and reply.code < 400:
+            if reply.code != 220:
+                raise self._broken(f"no go-ahead for TLS, and no refusal: {reply}")
+            self._awaits_tls = True
         elif expected is _Expected.EHLO and reply.is_positive:
             self.extensions = frozenset(line.decode("latin-1").upper().partition(" ")[0] for line in reply.lines[1:])
         self._replies.append(reply)

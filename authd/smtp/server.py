@@ -1,6 +1,6 @@
 """The asyncio side of session.py: a listening socket, its clients, their limits and their end.
 
-What becomes of a message is a Pipeline's business (signer.py); which command may come when is session.py's.
+What becomes of a message is a Pipeline's business (pipeline.py); which command may come when is session.py's.
 """
 
 import asyncio
@@ -9,15 +9,13 @@ import itertools
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from authd.config.settings import SmtpSettings
 from authd.config.values import Endpoint
-from authd.errors import AuthdError
-from authd.smtp import replies
+from authd.smtp import replies, starttls
 from authd.smtp.deadline import Deadline
 from authd.smtp.message import Client
-from authd.smtp.relay_session import DownstreamError
+from authd.smtp.pipeline import Pipeline, reply_to_error
 from authd.smtp.replies import Reply
 from authd.smtp.session import (
     Answered,
@@ -32,52 +30,24 @@ from authd.smtp.session import (
     Recipient,
     Reset,
     Session,
+    StartTls,
 )
 from authd.smtp.spool import Spool, Spools
+from authd.smtp.starttls import NO_TLS, HandshakeFailed, MailTls
 
 _log = logging.getLogger(__name__)
 _READ_AHEAD = 262144       # bytes of pipelined commands that may wait before reading pauses
 _EVENTS_AT_A_TIME = 50     # before other connections get their turn
 _HELD_BACK = 1.0           # seconds for which replies to pipelined commands wait for each other
+_HANDSHAKE = 30.0          # seconds that a client gets for a TLS handshake
 _LINGER = 5.0              # seconds that a client gets to read our last words and to close
-
-
-class Pipeline(Protocol):
-    """The transactions of one client, one after another. Whatever it raises is answered 451."""
-
-    @property
-    def is_committing(self) -> bool:
-        """Whether the downstream may be delivering. Before that a client that leaves ends everything: it will come again."""
-
-    async def mail(self, mail: Mail, client: Client) -> Reply:
-        """Begins a transaction."""
-
-    async def recipient(self, recipient: Recipient) -> Reply:
-        """Adds a recipient."""
-
-    async def data(self) -> Reply:
-        """354, or why the message shall not be sent."""
-
-    async def end_of_data(self, spool: Spool) -> Reply | Sequence[Reply]:
-        """The message is complete, and `spool` holds it until `answered` is over. A 250 means that the downstream has it. To
-        a client that speaks LMTP one reply for each accepted recipient, or one for all of them.
-        """
-
-    def client_left(self) -> None:
-        """The client is gone while `is_committing`, and will come again without having heard our answer."""
-
-    async def answered(self, heard: bool) -> None:
-        """The reply to the end of data is on its way; not `heard`: the client left before it, and will come again."""
-
-    def give_up(self) -> None:
-        """Forgets the transaction, at once and wherever it is."""
 
 
 class Listener:
     """One listening socket and its clients."""
 
     def __init__(self, endpoint: Endpoint, settings: SmtpSettings, hostname: str, new_pipeline: Callable[[], Pipeline], *,
-                 spools: Spools, offers_dsn: Callable[[], bool]) -> None:
+                 spools: Spools, offers_dsn: Callable[[], bool], tls: Callable[[], MailTls] = lambda: NO_TLS) -> None:
         self.settings = settings
         self.spools = spools
         self.hostname = hostname
@@ -85,6 +55,7 @@ class Listener:
                              settings.max_bad_commands)
         self.new_pipeline = new_pipeline
         self.offers_dsn = offers_dsn
+        self.tls = tls
         self.is_stopping = False
         self.address = (endpoint.host, endpoint.port)
         self._server: asyncio.Server | None = None
@@ -151,7 +122,8 @@ class _Connection(asyncio.Protocol):
         self._listener = listener
         self._loop = loop
         self._session = Session(listener.hostname, listener.limits, offers_dsn=listener.offers_dsn,
-                                normalise_bare_lf=listener.settings.normalise_bare_lf)
+                                normalise_bare_lf=listener.settings.normalise_bare_lf,
+                                has_tls=listener.tls().server is not None)
         self._pipeline = listener.new_pipeline()
         self._spool: Spool | None = None
         self._declared_size: int | None = None
@@ -172,6 +144,8 @@ class _Connection(asyncio.Protocol):
         if not self._session.in_transaction:
             self._session.close(replies.STOPPING)
             self._wake()
+            if self._transport is None and self._task is not None:  # in a handshake, where nothing can be said
+                self._task.cancel()
 
     async def end(self) -> None:
         """Ends the session wherever it is."""
@@ -180,7 +154,7 @@ class _Connection(asyncio.Protocol):
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         if self._transport is not None:
-            self._transport.close()
+            self._transport.abort() if self._transport.is_closing() else self._transport.close()
 
     async def _run(self) -> None:
         try:
@@ -201,8 +175,11 @@ class _Connection(asyncio.Protocol):
         if self._is_at_end:
             transport.close()
             return
-        transport.write_eof()
         transport.resume_reading()
+        if transport.can_write_eof():
+            transport.write_eof()
+        else:  # TLS: says that nothing follows, and waits for the client to say the same
+            transport.close()
         self._deadline.set(_LINGER)
 
     async def _converse(self) -> None:
@@ -219,6 +196,9 @@ class _Connection(asyncio.Protocol):
                     pass
                 case Reset():
                     self._give_up()
+                case StartTls():
+                    if not await self._start_tls():
+                        return
                 case Closed():
                     return
                 case _:
@@ -231,7 +211,7 @@ class _Connection(asyncio.Protocol):
             answer = await self._decide(question)
         except Exception as error:
             self._give_up()
-            answer = _reply_to_error(error)
+            answer = reply_to_error(error)
         if isinstance(question, EndOfData):
             self._session.answer(*([answer] * self._session.answers_expected if isinstance(answer, Reply) else answer))
             heard = self._transport is not None and not self._has_left()
@@ -242,6 +222,26 @@ class _Connection(asyncio.Protocol):
             self._session.answer(*([answer] if isinstance(answer, Reply) else answer))
             if self._loop.time() - self._sent_at > _HELD_BACK:
                 self._send()
+
+    async def _start_tls(self) -> bool:
+        """Goes on in TLS. False: the handshake failed, and the connection with it."""
+        self._send()
+        transport, context = self._transport, self._listener.tls().server
+        if transport is None or context is None or transport.get_write_buffer_size():
+            self._session.answer(replies.TLS_UNAVAILABLE)
+            return True
+        self._session.answer(replies.READY_FOR_TLS)
+        self._send()
+        self._transport = None
+        try:
+            self._transport = await starttls.begin(transport, self, context, _HANDSHAKE)
+        except HandshakeFailed as error:
+            _log.info("no TLS with %s: %s", self._address, error)
+        finally:
+            if self._transport is None:  # which asyncio may keep for itself
+                self._listener.leave(self, self._address)
+        self._is_reading = True
+        return self._transport is not None
 
     async def _decide(self, question: Question) -> Reply | Sequence[Reply]:
         match question:
@@ -287,8 +287,11 @@ class _Connection(asyncio.Protocol):
             self._spool = None
 
     def _has_left(self) -> bool:
-        """Whether the client closed its end and nothing that it said is unread: one that quits properly is still there."""
-        return self._is_at_end and self._session.waiting_input == 0
+        """Whether the client closed its end and nothing that it said is unread: one that quits properly is still there.
+
+        In TLS, where a connection is never half closed, nobody is.
+        """
+        return self._is_at_end and (self._session.is_secure or self._session.waiting_input == 0)
 
     def _leave(self) -> None:
         """Ends what goes on for a client that has left."""
@@ -368,7 +371,7 @@ class _Connection(asyncio.Protocol):
         self._is_at_end = True
         if self._has_left():
             self._leave()
-        return self._task is not None and not self._task.done()  # else asyncio closes
+        return self._task is not None and not self._task.done() and not self._session.is_secure  # else asyncio closes
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_at_end = True
@@ -383,15 +386,3 @@ class _Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._is_full = False
         self._wake()
-
-
-def _reply_to_error(error: Exception) -> Reply:
-    """The one place where errors become replies. The client never reads an error's text."""
-    if isinstance(error, DownstreamError):
-        _log.warning("downstream: %s", error)
-        return error.reply
-    if isinstance(error, AuthdError):
-        _log.warning("temporarily unavailable: %s", error)
-        return replies.UNAVAILABLE
-    _log.error("unexpected error", exc_info=error)
-    return replies.INTERNAL_ERROR

@@ -1,8 +1,8 @@
-"""The server's end of an SMTP or LMTP session (RFC 5321, RFC 2033, RFC 2920): bytes in, events and reply bytes out.
+"""The server's end of an SMTP or LMTP session (RFC 5321, RFC 2033, RFC 2920, RFC 3207): bytes in, events and reply bytes out.
 
 A state machine without sockets and clocks. It answers by itself what needs no decision (greetings, NOOP, mistakes) and
 asks for the rest: whoever drives it takes `next_event()` until that is NeedData or Closed, gives `answer()` to every Mail,
-Recipient, DataStart and EndOfData before it asks for the next, and sends what `take_output()` holds.
+Recipient, DataStart, EndOfData and StartTls before it asks for the next, and sends what `take_output()` holds.
 """
 
 from collections.abc import Callable
@@ -67,6 +67,13 @@ class EndOfData:
 
 
 @dataclass(frozen=True, slots=True)
+class StartTls:
+    """The client wants to go on in TLS. Answer: 220, or why not. After a 220 the session knows nothing of what was said and
+    received in plain text, and whatever it receives must have come through TLS (RFC 3207 section 4.2).
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class Reset:
     """The client gave its transaction up (RSET, or a new greeting). No answer."""
 
@@ -87,9 +94,9 @@ class NeedData:
 
 
 Question = Mail | Recipient | DataStart | EndOfData
-Event = Question | Content | Reset | Answered | Closed | NeedData
+Event = Question | StartTls | Content | Reset | Answered | Closed | NeedData
 
-DATA_START, RESET, ANSWERED, CLOSED, NEED_DATA = DataStart(), Reset(), Answered(), Closed(), NeedData()
+DATA_START, START_TLS, RESET, ANSWERED, CLOSED, NEED_DATA = DataStart(), StartTls(), Reset(), Answered(), Closed(), NeedData()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,37 +118,43 @@ _ALLOWED = MappingProxyType({
     "MAIL": frozenset({State.READY, State.REFUSED}),
     "RCPT": frozenset({State.SENDER, State.RECIPIENTS}),
     "DATA": frozenset({State.RECIPIENTS}),
+    "STARTTLS": frozenset({State.READY, State.REFUSED}),
     "RSET": _ANYWHERE, "NOOP": _ANYWHERE, "VRFY": _ANYWHERE, "HELP": _ANYWHERE, "QUIT": _ANYWHERE,
 })
 
-_WITHOUT_ARGUMENT = frozenset({"DATA", "RSET", "QUIT"})
+_WITHOUT_ARGUMENT = frozenset({"DATA", "RSET", "QUIT", "STARTTLS"})
 _PROBLEMS: MappingProxyType[type[GrammarError], Reply] = MappingProxyType({
     grammar.MalformedParameter: replies.MALFORMED_ARGUMENT, grammar.UnknownParameter: replies.UNKNOWN_PARAMETER})
 _PROTOCOL = MappingProxyType({"HELO": "SMTP", "EHLO": "ESMTP", "LHLO": "LMTP"})
 
 # Where a question leads: if answered as hoped, and if not.
-_AFTER: MappingProxyType[type[Question], tuple[State, State | None]] = MappingProxyType({
+_AFTER: MappingProxyType[type[Question | StartTls], tuple[State, State | None]] = MappingProxyType({
     Mail: (State.SENDER, State.REFUSED),
     Recipient: (State.RECIPIENTS, None),
     DataStart: (State.CONTENT, State.REFUSED),
     EndOfData: (State.READY, State.READY),
+    StartTls: (State.CONNECTED, None),
 })
 
 
 class Session:
-    """One client's session. `offers_dsn` is asked at each EHLO, since that depends on the downstream."""
+    """One client's session. `offers_dsn` is asked at each EHLO, since that depends on the downstream.
+
+    `has_tls`: there is a certificate, so that STARTTLS is known.
+    """
 
     def __init__(self, hostname: str, limits: Limits, *, offers_dsn: Callable[[], bool] = lambda: False,
-                 normalise_bare_lf: bool = False) -> None:
+                 normalise_bare_lf: bool = False, has_tls: bool = False) -> None:
         self._hostname = hostname
         self._limits = limits
         self._offers_dsn = offers_dsn
         self._normalise = normalise_bare_lf
+        self._has_tls = has_tls
         self._state = State.CONNECTED
         self._input = b""
         self._position = 0
         self._output = [bytes(replies.greeting(hostname))]
-        self._question: Question | None = None
+        self._question: Question | StartTls | None = None
         self._decoder = DotDecoder()
         self._has_ended = False
         self._size = 0
@@ -151,6 +164,7 @@ class Session:
         self._takes_dsn = False
         self.client_name = ""
         self.protocol = "SMTP"
+        self.is_secure = False
 
     @property
     def is_closed(self) -> bool:
@@ -205,6 +219,8 @@ class Session:
                 self._decoder, self._size = DotDecoder(normalise=self._normalise), 0
             elif isinstance(question, Recipient):
                 self._recipients += 1
+            elif question is START_TLS:
+                self._begin_anew()
         elif otherwise is not None:
             self._state = otherwise
         for reply in answers:
@@ -213,12 +229,18 @@ class Session:
     @property
     def answers_expected(self) -> int:
         """How many replies the end of data needs: one, or in LMTP one for each recipient (RFC 2033 section 4.2)."""
-        return self._recipients if self.protocol == "LMTP" else 1
+        return self._recipients if self.protocol in ("LMTP", "LMTPS") else 1
+
+    def _begin_anew(self) -> None:
+        """Forgets what came in plain text, said and unread: anybody on the way may have put it there."""
+        self._input, self._position, self._skips_line = b"", 0, False
+        self.client_name, self.protocol, self._takes_dsn = "", "SMTP", False
+        self.is_secure = True
 
     def _say(self, reply: Reply) -> None:
         self._output.append(bytes(reply))
 
-    def _ask(self, question: Question) -> Question:
+    def _ask(self, question: Question | StartTls) -> Event:
         self._question = question
         return question
 
@@ -255,9 +277,9 @@ class Session:
 
     def _command(self, verb: str, argument: str) -> Event:
         allowed = _ALLOWED.get(verb)
-        if allowed is None:
+        if allowed is None or (verb == "STARTTLS" and not self._has_tls):
             return self._bad(replies.UNKNOWN_COMMAND)
-        if self._state not in allowed:
+        if self._state not in allowed or (verb == "STARTTLS" and self.is_secure):
             return self._out_of_sequence(verb)
         if verb in _WITHOUT_ARGUMENT and argument.strip():
             return self._bad(replies.MALFORMED_ARGUMENT)
@@ -268,6 +290,8 @@ class Session:
                 return self._recipient(argument)
             case "DATA":
                 return self._ask(DATA_START)
+            case "STARTTLS":
+                return self._ask(START_TLS)
             case "RSET":
                 self._say(replies.OK)
                 return self._give_up()
@@ -296,13 +320,14 @@ class Session:
             self.client_name = grammar.parse_greeting(argument)
         except GrammarError:
             return self._bad(replies.MALFORMED_ARGUMENT)
-        self.protocol = _PROTOCOL[verb]
+        self.protocol = _PROTOCOL[verb] + ("S" if self.is_secure and verb != "HELO" else "")  # RFC 3848
         self._takes_dsn = verb != "HELO" and self._offers_dsn()
         if verb == "HELO":
             self._say(replies.hello(self._hostname))
         else:
             keywords = ["PIPELINING", "8BITMIME", f"SIZE {self._limits.message_size}", "ENHANCEDSTATUSCODES"]
-            self._say(replies.extensions(self._hostname, [*keywords, "DSN"] if self._takes_dsn else keywords))
+            keywords += ["DSN"] * self._takes_dsn + ["STARTTLS"] * (self._has_tls and not self.is_secure)
+            self._say(replies.extensions(self._hostname, keywords))
         return self._give_up()
 
     def _give_up(self) -> Event:

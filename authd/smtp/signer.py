@@ -28,6 +28,7 @@ from authd.smtp.server import Listener
 from authd.smtp.session import Mail, Recipient
 from authd.smtp.signing_policy import Candidate
 from authd.smtp.spool import Spool, Spools
+from authd.smtp.starttls import NO_TLS, MailTls
 from authd.smtp.workers import Workers
 
 _log = logging.getLogger(__name__)
@@ -63,7 +64,8 @@ class SignerListener:
 
     def __init__(self, mapping: Mapping, settings: SmtpSettings, keys: DkimKeySource, lists: ListSenders, *,
                  spools: Spools, now: Callable[[], datetime], signature_lifetime: float | None = None,
-                 new_id: Callable[[], str] = lambda: secrets.token_hex(8)) -> None:
+                 new_id: Callable[[], str] = lambda: secrets.token_hex(8),
+                 tls: Callable[[], MailTls] = lambda: NO_TLS) -> None:
         self.mapping = mapping
         self.settings = settings
         self.keys = keys
@@ -73,11 +75,11 @@ class SignerListener:
         self.new_id = new_id
         self.counts = Counts()
         self.hostname = settings.hostname or socket.gethostname()
-        self.relay = Relay(Downstream.smtp(mapping.target), self.hostname,
-                           Timeouts(settings.connect_timeout, settings.reply_timeout, settings.data_timeout))
+        self.relay = Relay(Downstream.smtp(mapping.target, mapping.tls), self.hostname,
+                           Timeouts(settings.connect_timeout, settings.reply_timeout, settings.data_timeout), tls)
         self.workers = Workers("dkim")
         self._listener = Listener(mapping.listen, settings, self.hostname, lambda: SignerPipeline(self),
-                                  spools=spools, offers_dsn=lambda: self.relay.offers_dsn)
+                                  spools=spools, offers_dsn=lambda: self.relay.offers_dsn, tls=tls)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -101,7 +103,7 @@ class SignerListener:
 
 
 class SignerPipeline:
-    """The transactions of one client, one after another (server.Pipeline)."""
+    """The transactions of one client, one after another (pipeline.Pipeline)."""
 
     def __init__(self, signer: SignerListener) -> None:
         self._signer = signer

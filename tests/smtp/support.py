@@ -4,9 +4,10 @@ Neither shares code with authd/smtp, so that a mistake there is not repeated her
 """
 
 import asyncio
+import ssl
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -15,11 +16,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
 from authd.config.settings import SmtpSettings
-from authd.config.values import Endpoint, Mapping
+from authd.config.values import Endpoint, Mapping, TlsPolicy
 from authd.errors import AuthdError
 from authd.keys.facts import DkimKey, DkimKeys
 from authd.smtp.signer import SignerListener
 from authd.smtp.spool import Spools
+from authd.smtp.starttls import NO_TLS, MailTls
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 CLOSE = "close"        # a fault: the sink closes the connection instead of answering
@@ -39,7 +41,8 @@ class Delivered:
 
 @dataclass
 class Sink:
-    """A server that takes every message, and keeps them unless `keep` is false. With `lmtp` it answers each recipient.
+    """A server that takes every message, and keeps them unless `keep` is false. With `lmtp` it answers each recipient; with
+    `tls` it knows STARTTLS, and puts a `*` before each command that came through TLS.
 
     `faults` maps a step (banner, EHLO, HELO, MAIL, RCPT, DATA, content, end, RSET) to replies given instead of its own, one for
     each time the step comes: a reply line, CLOSE, SILENT, HOLD, or None for its own.
@@ -49,6 +52,7 @@ class Sink:
     extensions: tuple[str, ...] = ("8BITMIME", "SIZE 100000000", "ENHANCEDSTATUSCODES", "DSN")
     keep: bool = True
     lmtp: bool = False
+    tls: ssl.SSLContext | None = None
     delivered: list[Delivered] = field(default_factory=list)
     commands: list[bytes] = field(default_factory=list)
     connections: int = 0
@@ -83,6 +87,8 @@ class _SinkConnection(asyncio.Protocol):
         self._input = bytearray()
         self._in_content = self._is_first = False
         self._is_deaf = False
+        self._is_secure = False
+        self._handshake: asyncio.Task[None] | None = None
         self._mail = b""
         self._recipients: list[bytes] = []
 
@@ -131,12 +137,16 @@ class _SinkConnection(asyncio.Protocol):
     def _command(self, line: bytes) -> None:
         sink, verb = self._sink, line[:4].upper().decode("latin-1")
         if sink.keep:
-            sink.commands.append(line)
+            sink.commands.append(b"*" * self._is_secure + line)
         match verb:
             case "EHLO" if sink.lmtp:
                 self._say(verb, "500 5.5.1 this is LMTP")
             case "EHLO" | "LHLO":
-                self._say(verb, "\r\n".join([*(f"250-{x}" for x in ("sink", *sink.extensions)), "250 HELP"]))
+                offered = [*sink.extensions, *["STARTTLS"] * (sink.tls is not None and not self._is_secure)]
+                self._say(verb, "\r\n".join([*(f"250-{x}" for x in ("sink", *offered)), "250 HELP"]))
+            case "STAR" if sink.tls is not None:
+                if self._say("STARTTLS", "220 2.0.0 go ahead"):
+                    self._handshake = asyncio.create_task(self._start_tls(sink.tls))
             case "MAIL":
                 self._mail, self._recipients = line[10:], []
                 self._say(verb, "250 2.1.0 sender taken")
@@ -153,6 +163,15 @@ class _SinkConnection(asyncio.Protocol):
                 self._transport.close()
             case _:
                 self._say(verb, "250 2.0.0 fine")
+
+    async def _start_tls(self, context: ssl.SSLContext) -> None:
+        plain = self._transport
+        with suppress(OSError):
+            secured = await asyncio.get_running_loop().start_tls(plain, self, context, server_side=True)
+            assert secured is not None
+            self._transport, self._is_secure = secured, True
+            self._sink.open.add(secured)
+        self._sink.open.discard(plain)
 
     def _end(self, content: bytes) -> None:
         content = (b"\r\n" + content).replace(b"\r\n.", b"\r\n")[2:] if self._sink.keep else b""
@@ -219,6 +238,10 @@ class Source:
         """Sends a line and returns its reply."""
         await self.write((line.encode("latin-1") if isinstance(line, str) else line) + b"\r\n")
         return await self.reply()
+
+    async def start_tls(self, context: ssl.SSLContext) -> None:
+        """Makes the handshake, after a 220 to STARTTLS."""
+        await asyncio.wait_for(self.writer.start_tls(context, server_hostname="localhost"), 10)
 
     async def write(self, data: bytes) -> None:
         """Sends bytes as they are."""
@@ -292,12 +315,13 @@ def example_keys(*keys: DkimKey) -> Keys:
 @asynccontextmanager
 async def running_signer(sink: Sink, keys: Keys, settings: SmtpSettings = SmtpSettings(hostname="mx.example.com"), *,
                          originated: bool = False, lifetime: float | None = None,
-                         now: Callable[[], datetime] = lambda: NOW,
-                         spools: Spools | None = None) -> AsyncIterator[SignerListener]:
-    """A signer on a port of its own that delivers to the sink."""
-    mapping = Mapping(Endpoint("127.0.0.1", 0), Endpoint("127.0.0.1", sink.port), originated)
+                         now: Callable[[], datetime] = lambda: NOW, spools: Spools | None = None,
+                         tls: Callable[[], MailTls] = lambda: NO_TLS, policy: TlsPolicy = "off",
+                         host: str = "127.0.0.1") -> AsyncIterator[SignerListener]:
+    """A signer on a port of its own that delivers to the sink, which is at `host`."""
+    mapping = Mapping(Endpoint("127.0.0.1", 0), Endpoint(host, sink.port), originated, policy)
     signer = SignerListener(mapping, settings, keys, keys, spools=spools or Spools(settings), now=now,
-                            signature_lifetime=lifetime)
+                            signature_lifetime=lifetime, tls=tls)
     await signer.start()
     try:
         yield signer

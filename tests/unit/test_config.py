@@ -83,6 +83,12 @@ def test_a_secret_is_never_repeated(tmp_path: Path) -> None:
     ("[http]\nshutdown_grace = 21\n", "20 seconds at most"),
     ('[http]\nlisten = "127.0.0.1:10036"\n', "two listeners"),
     ('[signer]\nmappings = [{ in = "127.0.0.1:1", out = "127.0.0.1:1" }]\n', "deliver to itself"),
+    ('[smtp]\ntls_certificate = "missing.pem"\n', "smtp.tls_certificate and smtp.tls_key go together"),
+    ('[smtp]\ntls_key = "missing.pem"\n', "cannot be read"),
+    ('[smtp]\ndownstream_ca = "missing.pem"\n', "cannot be read"),
+    ('[signer]\nmappings = [{ in = "127.0.0.1:1", out = "127.0.0.1:2", tls = "on" }]\n', "one of off, opportunistic, required"),
+    ('[forwarder]\nsrs_secrets = ["x"]\nlocal_delivery = "/lmtp"\nlocal_delivery_tls = "required"\n', "knows no TLS"),
+    ('[forwarder]\nremote_relay_tls = true\n', "one of off, opportunistic, required"),
     ('[branding]\naccent = "#ffff00"\n', "contrast"),
     ("[http]\nreuse_port = 1\n", "true or false"),
 ])
@@ -108,6 +114,20 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     assert settings.http.listen == Endpoint("127.0.0.1", 9090)
     assert settings.signer.mappings == (Mapping(Endpoint("127.0.0.1", 2525), Endpoint("127.0.0.1", 2626)),
                                         Mapping(Endpoint("::1", 25), Endpoint("127.0.0.1", 26)))
+
+
+def test_each_downstream_has_its_own_tls(tmp_path: Path) -> None:
+    settings = load(write(tmp_path, """
+        [signer]
+        mappings = [{ in = "127.0.0.1:1", out = "mx.example.com:25", tls = "required" },
+                    { in = "127.0.0.1:2", out = "[::1]:25" }]
+        [forwarder]
+        remote_relay_tls = "opportunistic"
+        """), {})
+    assert [mapping.tls for mapping in settings.signer.mappings] == ["required", "off"]
+    forwarder = settings.forwarder
+    assert (forwarder.local_delivery_tls, forwarder.remote_relay_tls, forwarder.transactional_relay_tls) == (
+        "off", "opportunistic", "off")
 
 
 @pytest.mark.parametrize(("given", "kept"), [

@@ -126,3 +126,51 @@ def test_421_is_the_last_reply() -> None:
     session.receive(b"421 going down\r\n")
     assert session.next_reply() == Reply(421, (b"going down",))
     assert not session.is_usable
+
+
+def test_starttls_forgets_the_extensions() -> None:
+    session = greeted(b"STARTTLS", b"PIPELINING", b"DSN")
+    assert session.starttls() == b"STARTTLS\r\n"
+    assert state(session) == (False, False)
+    for byte in b"220 2.0.0 go\r\n":
+        session.receive(bytes([byte]))
+    assert session.next_reply() == Reply(220, (b"2.0.0 go",))
+    assert state(session) == (False, False)
+    with pytest.raises(RuntimeError):
+        session.mail(ANN, MAIL_PARAMETERS)
+    session.secured()
+    assert (session.is_idle, session.extensions) == (True, frozenset())
+    assert session.ehlo() == b"EHLO mx.example.com\r\n"
+    session.receive(b"250-sink\r\n250 8BITMIME\r\n")
+    assert session.extensions == {"8BITMIME"}
+
+
+@pytest.mark.parametrize("injected", [b"2", b"250 DSN\r\n", b"250-x\r\n", b"\n", b"\r\n", b"\x16\x03\x01"])
+@pytest.mark.parametrize("together", [True, False])
+def test_plain_text_behind_the_go_ahead_for_tls_is_an_error(injected: bytes, together: bool) -> None:
+    session = greeted(b"STARTTLS")
+    session.starttls()
+    if not together:
+        session.receive(b"220 go\r\n")
+    with pytest.raises(DownstreamError):
+        session.receive(injected if not together else b"220 go\r\n" + injected)
+    assert not session.is_usable
+
+
+def test_a_refused_starttls_leaves_the_session_as_it_was() -> None:
+    session = greeted(b"STARTTLS", b"DSN")
+    session.starttls()
+    session.receive(b"454 not now\r\n")
+    assert session.next_reply() == Reply(454, (b"not now",))
+    assert session.is_idle and session.extensions == {"STARTTLS", "DSN", "HELP"}
+    session.starttls()
+    session.receive(b"421 bye\r\n")
+    assert not session.is_usable
+
+
+@pytest.mark.parametrize("line", [b"250 fine\r\n", b"221 bye\r\n", b"354 go\r\n"])
+def test_starttls_is_answered_220_or_refused(line: bytes) -> None:
+    session = greeted(b"STARTTLS")
+    session.starttls()
+    with pytest.raises(DownstreamError):
+        session.receive(line)

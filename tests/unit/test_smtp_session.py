@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from authd.smtp.grammar import NULL_SENDER, Path
-from authd.smtp.replies import IDLE_TOO_LONG, START_INPUT, Reply
+from authd.smtp.replies import IDLE_TOO_LONG, READY_FOR_TLS, START_INPUT, TLS_UNAVAILABLE, Reply
 from authd.smtp.session import (
     Answered,
     Closed,
@@ -19,6 +19,7 @@ from authd.smtp.session import (
     Recipient,
     Reset,
     Session,
+    StartTls,
 )
 from tests.smtp.conversations import CONVERSATIONS, Conversation
 
@@ -49,6 +50,8 @@ class Driver:
             case DataStart():
                 self.delivered.append(b"")
                 self.session.answer(START_INPUT)
+            case StartTls():
+                self.session.answer(READY_FOR_TLS)
             case Content():
                 self.delivered[-1] += event.data
             case EndOfData():
@@ -164,3 +167,67 @@ def test_a_command_without_end_takes_no_memory() -> None:
         session.receive(b"x" * 10_000)
         assert isinstance(session.next_event(), NeedData)
         assert session.waiting_input <= LIMITS.command_line
+
+
+def offering_tls() -> Driver:
+    return Driver(Session("mx.example.com", LIMITS, has_tls=True, offers_dsn=lambda: True))
+
+
+EXTENSIONS = b"250-mx.example.com\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SIZE 65536\r\n250-ENHANCEDSTATUSCODES\r\n"
+
+
+def test_starttls_is_offered_until_there_is_tls() -> None:
+    driver = offering_tls()
+    driver.feed([b"EHLO c\r\n"])
+    assert driver.said.endswith(EXTENSIONS + b"250-DSN\r\n250 STARTTLS\r\n")
+    driver.feed([b"STARTTLS\r\n"])
+    assert driver.said.endswith(b"220 2.0.0 Ready for TLS\r\n") and driver.session.is_secure
+    driver.feed([b"LHLO c\r\n"])
+    assert driver.said.endswith(EXTENSIONS + b"250 DSN\r\n")
+    assert driver.session.protocol == "LMTPS"
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 1000])
+def test_starttls_forgets_what_was_said_before(size: int) -> None:
+    driver = offering_tls()
+    driver.feed(cuts(b"LHLO eve\r\nstarttls\r\n", size))
+    assert (driver.session.client_name, driver.session.protocol) == ("", "SMTP")
+    driver.said = b""
+    driver.feed([b"MAIL FROM:<a@example.com>\r\n", b"STARTTLS\r\n", b"HELO c\r\n", b"MAIL FROM:<a@x.net> RET=FULL\r\n"])
+    assert driver.said == (b"503 5.5.1 Bad sequence of commands\r\n" * 2 + b"250 mx.example.com\r\n"
+                           b"555 5.5.4 Unknown parameter\r\n")
+    assert driver.session.protocol == "SMTP"
+
+
+@pytest.mark.parametrize("injected", [b"N", b"NOOP\r\n", b"EHLO eve\r\nMAIL FROM:<e@x.net>\r\nRCPT TO:<b@x.net>\r\nDATA\r\nx",
+                                      b"x" * 5000])
+def test_starttls_discards_what_is_pipelined_behind_it(injected: bytes) -> None:
+    driver = offering_tls()
+    driver.feed([b"EHLO c\r\nNOOP\r\nSTARTTLS\r\n" + injected])
+    assert driver.said.endswith(b"250 2.0.0 Ok\r\n220 2.0.0 Ready for TLS\r\n")
+    assert driver.session.waiting_input == 0
+    driver.said = b""
+    driver.feed([b"OOP\r\nRSET\r\n"])
+    assert driver.said == b"500 5.5.2 Unknown command\r\n250 2.0.0 Ok\r\n"
+    assert not any(isinstance(event, Mail) for event in driver.events)
+
+
+def test_starttls_at_the_wrong_time_or_with_an_argument() -> None:
+    driver = offering_tls()
+    driver.feed([b"STARTTLS\r\nEHLO c\r\nSTARTTLS now\r\nMAIL FROM:<a@x.net>\r\nSTARTTLS\r\nRCPT TO:<b@x.net>\r\n"
+                 b"STARTTLS\r\nDATA\r\nSTARTTLS\r\n.\r\n"])
+    assert [line[:9] for line in driver.said.split(b"\r\n") if line[3:4] == b" " and line[:3] != b"250"] == [
+        b"220 mx.ex", b"503 5.5.1", b"501 5.5.4", b"503 5.5.1", b"503 5.5.1", b"354 End w"]
+    assert driver.delivered == [b"STARTTLS\r\n"] and not driver.session.is_secure
+    assert driver.session.protocol == "ESMTP"
+
+
+def test_starttls_that_is_refused_changes_nothing() -> None:
+    session = Session("mx.example.com", LIMITS, has_tls=True)
+    session.receive(b"EHLO c\r\nSTARTTLS\r\nNOOP\r\n")
+    assert isinstance(session.next_event(), Answered)
+    assert isinstance(session.next_event(), StartTls)
+    session.answer(TLS_UNAVAILABLE)
+    assert isinstance(session.next_event(), Answered)
+    assert session.take_output().endswith(b"454 4.7.0 TLS is not available now\r\n250 2.0.0 Ok\r\n")
+    assert (session.client_name, session.protocol, session.is_secure) == ("c", "ESMTP", False)

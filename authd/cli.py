@@ -133,13 +133,15 @@ def _summary(file: Path | None, settings: Settings) -> str:
     if database.parent_role:
         lines.append(f"role: every connection acts as {database.parent_role}")
     if settings.signer.enabled:
-        lines += [f"signer: {mapping.listen} delivers to {mapping.target}" for mapping in settings.signer.mappings]
+        lines += [f"signer: {mapping.listen} delivers to {mapping.target}, TLS {mapping.tls}"
+                  for mapping in settings.signer.mappings]
     else:
         lines.append("signer: off")
     forwarder = settings.forwarder
     if not (forwarder.enabled and forwarder.srs_secrets):
         lines.append("forwarder: off" + (", as it has no srs_secrets" if forwarder.enabled else ""))
     else:
-        lines.append(f"forwarder: {forwarder.listen}, local delivery by {forwarder.local_delivery}, "
-                     f"the rest by {forwarder.remote_relay}")
+        lines.append(f"forwarder: {forwarder.listen}, local delivery by {forwarder.local_delivery}, TLS "
+                     f"{forwarder.local_delivery_tls}, the rest by {forwarder.remote_relay}, TLS {forwarder.remote_relay_tls}")
+    lines.append(f"mail: STARTTLS is {'offered' if settings.smtp.tls_certificate else 'not offered'}")
     return "\n".join(lines)

@@ -42,7 +42,7 @@ class Delivered:
 @dataclass
 class Sink:
     """A server that takes every message, and keeps them unless `keep` is false. With `lmtp` it answers each recipient; with
-    `tls` it knows STARTTLS, and puts a `*` before each command that came through TLS.
+    `tls` it knows STARTTLS, and puts a `*` before each command that came through TLS; bytes there answer the handshake.
 
     `faults` maps a step (banner, EHLO, HELO, MAIL, RCPT, DATA, content, end, RSET) to replies given instead of its own, one for
     each time the step comes: a reply line, CLOSE, SILENT, HOLD, or None for its own.
@@ -52,7 +52,7 @@ class Sink:
     extensions: tuple[str, ...] = ("8BITMIME", "SIZE 100000000", "ENHANCEDSTATUSCODES", "DSN")
     keep: bool = True
     lmtp: bool = False
-    tls: ssl.SSLContext | None = None
+    tls: ssl.SSLContext | bytes | None = None
     delivered: list[Delivered] = field(default_factory=list)
     commands: list[bytes] = field(default_factory=list)
     connections: int = 0
@@ -88,6 +88,7 @@ class _SinkConnection(asyncio.Protocol):
         self._in_content = self._is_first = False
         self._is_deaf = False
         self._is_secure = False
+        self._instead_of_tls: bytes | None = None
         self._handshake: asyncio.Task[None] | None = None
         self._mail = b""
         self._recipients: list[bytes] = []
@@ -103,9 +104,14 @@ class _SinkConnection(asyncio.Protocol):
         self._sink.open.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
+        if self._instead_of_tls is not None:
+            self._transport.write(self._instead_of_tls)
+            return
         self._sink.content_size += len(data) if self._in_content else 0
         searched = max(0, len(self._input) - 5)
         self._input += data
+        if self._handshake is not None and not self._handshake.done():
+            return
         while not self._transport.is_closing() and not self._is_deaf:
             if self._in_content:
                 fault = self._sink.fault("content")
@@ -146,7 +152,7 @@ class _SinkConnection(asyncio.Protocol):
                 self._say(verb, "\r\n".join([*(f"250-{x}" for x in ("sink", *offered)), "250 HELP"]))
             case "STAR" if sink.tls is not None:
                 if self._say("STARTTLS", "220 2.0.0 go ahead"):
-                    self._handshake = asyncio.create_task(self._start_tls(sink.tls))
+                    self._start_tls(sink.tls)
             case "MAIL":
                 self._mail, self._recipients = line[10:], []
                 self._say(verb, "250 2.1.0 sender taken")
@@ -164,13 +170,20 @@ class _SinkConnection(asyncio.Protocol):
             case _:
                 self._say(verb, "250 2.0.0 fine")
 
-    async def _start_tls(self, context: ssl.SSLContext) -> None:
+    def _start_tls(self, by: ssl.SSLContext | bytes) -> None:
+        if isinstance(by, ssl.SSLContext):
+            self._handshake = asyncio.create_task(self._shake_hands(by))
+        else:
+            self._instead_of_tls = by
+
+    async def _shake_hands(self, context: ssl.SSLContext) -> None:
         plain = self._transport
         with suppress(OSError):
             secured = await asyncio.get_running_loop().start_tls(plain, self, context, server_side=True)
             assert secured is not None
             self._transport, self._is_secure = secured, True
             self._sink.open.add(secured)
+            asyncio.get_running_loop().call_soon(self.data_received, b"")
         self._sink.open.discard(plain)
 
     def _end(self, content: bytes) -> None:

@@ -7,18 +7,23 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
+from pathlib import Path as File
 from unittest.mock import patch
 
 import pytest
 
 from authd.config.settings import SmtpSettings
-from authd.config.values import TlsPolicy
+from authd.config.values import Downstream, TlsPolicy
 from authd.smtp import server
+from authd.smtp.grammar import MailParameters, Path, RecipientParameters
+from authd.smtp.leg import Leg
+from authd.smtp.relay import Relay, Timeouts
 from authd.smtp.signer import SignerListener
 from authd.smtp.starttls import MailTls
 from tests.smtp.support import (
+    CLOSE,
     MESSAGE,
+    SILENT,
     Keys,
     Sink,
     Source,
@@ -274,7 +279,7 @@ async def test_a_large_message_pauses_and_goes_on_in_tls(authority: Authority) -
     assert sink.delivered[0].content.endswith(content)
 
 
-async def test_a_new_certificate_is_shown_to_who_comes_next(authority: Authority, tmp_path: Path) -> None:
+async def test_a_new_certificate_is_shown_to_who_comes_next(authority: Authority, tmp_path: File) -> None:
     other = make_authority(tmp_path)
     current = [ours(authority)]
     async with (running_sink(Sink()) as sink, running_signer(sink, Keys(), SETTINGS, tls=lambda: current[0]) as signer,
@@ -288,3 +293,175 @@ async def test_a_new_certificate_is_shown_to_who_comes_next(authority: Authority
         current[0] = MailTls()
         async with connected(signer.address) as last:
             assert await last.command("STARTTLS") == "500 5.5.2 Unknown command"
+
+
+# Downstreams that we go to.
+
+
+INSECURE = "451 4.7.5 No TLS with the next server, try again later"
+UNUSABLE = "451 4.3.0 The next server refuses its service, try again later"
+LOST = "451 4.4.2 Lost the next server, try again later"
+TALK = [b"MAIL FROM:<ann@example.com>", b"RCPT TO:<bob@example.net>", b"DATA"]
+PATIENCE = dataclasses.replace(SETTINGS, connect_timeout=0.3)
+
+
+@asynccontextmanager
+async def sending(authority: Authority, policy: TlsPolicy, sink: Sink, *, host: str = "localhost",
+                  settings: SmtpSettings = SETTINGS) -> AsyncIterator[Source]:
+    """A client of a signer that trusts `authority` and delivers to the sink."""
+    tls = MailTls.load(dataclasses.replace(SETTINGS, downstream_ca=authority.ca_file), {policy})
+    async with (running_sink(sink), running_signer(sink, Keys(), settings, tls=lambda: tls, policy=policy, host=host) as signer,
+                connected(signer.address) as client):
+        yield client
+
+
+def secured(commands: list[bytes]) -> list[bytes]:
+    """As the sink writes down what came through TLS."""
+    return [b"*" + command for command in commands]
+
+
+def mails(sink: Sink) -> list[bytes]:
+    """What was said of mail."""
+    return [command for command in sink.commands if command.lstrip(b"*")[:4] in (b"MAIL", b"RCPT", b"DATA")]
+
+
+def no_handshake(kind: str) -> ssl.SSLContext | bytes:
+    """What a server does that agrees to TLS and cannot do it."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if kind == "no certificate" else {
+        "silent": b"", "garbage": b"250 what?\r\n"}[kind]
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+@pytest.mark.parametrize("policy", ["opportunistic", "required"])
+async def test_mail_goes_through_tls(authority: Authority, policy: TlsPolicy, host: str) -> None:
+    sink = Sink(tls=authority.server_context())
+    async with sending(authority, policy, sink, host=host) as client:
+        assert await client.send() == DELIVERED
+        assert await client.send() == DELIVERED
+        assert sink.connections == 1
+        assert sink.commands == [b"EHLO mx.example.com", b"STARTTLS", *secured([b"EHLO mx.example.com", *TALK, *TALK])]
+
+
+async def test_without_a_policy_nobody_asks_for_tls(authority: Authority) -> None:
+    sink = Sink(tls=authority.server_context())
+    async with sending(authority, "off", sink) as client:
+        assert await client.send() == DELIVERED
+    assert b"STARTTLS" not in sink.commands
+
+
+async def test_opportunistic_tls_believes_any_certificate(authority: Authority, tmp_path: File) -> None:
+    sink = Sink(tls=make_authority(tmp_path).server_context())
+    async with sending(authority, "opportunistic", sink) as client:
+        assert await client.send() == DELIVERED
+    assert sink.connections == 1 and mails(sink) == secured(TALK)
+
+
+@pytest.mark.parametrize("refusal", ["454 4.7.0 not now", "502 5.5.1 no", None])
+async def test_opportunistic_tls_takes_no_for_an_answer(authority: Authority, refusal: str | None) -> None:
+    sink = Sink(tls=authority.server_context() if refusal else None, faults={"STARTTLS": [refusal]})
+    async with sending(authority, "opportunistic", sink) as client:
+        assert await client.send() == DELIVERED
+    assert sink.connections == 1 and mails(sink) == TALK
+
+
+@pytest.mark.parametrize("kind", ["no certificate", "silent", "garbage"])
+async def test_opportunistic_tls_that_fails_is_plain_text_on_another_connection(
+    authority: Authority, kind: str, caplog: pytest.LogCaptureFixture,
+) -> None:
+    sink = Sink(tls=no_handshake(kind))
+    async with sending(authority, "opportunistic", sink, settings=PATIENCE) as client:
+        assert await client.send() == DELIVERED
+        assert await client.send() == DELIVERED
+    assert sink.connections == 2 and sink.commands.count(b"STARTTLS") == 1
+    assert mails(sink) == [*TALK, *TALK]
+    assert "so mail goes there in plain text" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["no certificate", "silent", "garbage"])
+async def test_required_tls_that_fails_sends_nothing(authority: Authority, kind: str) -> None:
+    sink = Sink(tls=no_handshake(kind))
+    async with sending(authority, "required", sink, settings=PATIENCE) as client:
+        assert await client.send() == INSECURE
+    assert sink.connections == 1 and not mails(sink)
+
+
+@pytest.mark.parametrize("refusal", ["454 4.7.0 not now", "502 5.5.1 no", None])
+async def test_required_tls_that_is_not_there_sends_nothing(authority: Authority, refusal: str | None) -> None:
+    sink = Sink(tls=authority.server_context() if refusal else None, faults={"STARTTLS": [refusal]})
+    async with sending(authority, "required", sink) as client:
+        assert await client.send() == INSECURE
+    assert not mails(sink)
+
+
+async def test_required_tls_verifies_authority_and_name(authority: Authority, tmp_path: File) -> None:
+    other_name = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    other_name.load_cert_chain(*authority.client_files("elsewhere.example.com"))
+    for context in (make_authority(tmp_path).server_context(), other_name):
+        sink = Sink(tls=context)
+        async with sending(authority, "required", sink) as client:
+            assert await client.send() == INSECURE
+        assert not mails(sink)
+
+
+@pytest.mark.parametrize(("policy", "answer"), [("required", INSECURE), ("opportunistic", DELIVERED)])
+async def test_a_server_that_only_knows_helo_has_no_tls(authority: Authority, policy: TlsPolicy, answer: str) -> None:
+    sink = Sink(tls=authority.server_context(), faults={"EHLO": ["502 5.5.1 what?"]})
+    async with sending(authority, policy, sink) as client:
+        assert await client.send() == answer
+
+
+@pytest.mark.parametrize("policy", ["opportunistic", "required"])
+@pytest.mark.parametrize(("answer", "reply"), [
+    ("220 go\r\n250-sink\r\n250 DSN", UNUSABLE), ("220 go\r\n250-x", UNUSABLE), ("220 go\r\n\x16\x03", UNUSABLE),
+    ("250 fine", UNUSABLE), ("354 go", UNUSABLE), ("421 bye", UNUSABLE), (CLOSE, LOST), (SILENT, LOST)])
+async def test_injected_and_wrong_answers_to_starttls_end_the_connection(
+    authority: Authority, policy: TlsPolicy, answer: str, reply: str,
+) -> None:
+    sink = Sink(tls=authority.server_context(), faults={"STARTTLS": [answer]})
+    settings = dataclasses.replace(SETTINGS, reply_timeout=0.3)
+    async with sending(authority, policy, sink, settings=settings) as client:
+        assert await client.send() == reply
+        assert sink.connections == 1 and not mails(sink)
+
+
+@pytest.mark.parametrize(("answer", "reply"), [("550 5.0.0 no", UNUSABLE), (CLOSE, LOST)])
+async def test_a_server_that_takes_no_greeting_after_the_handshake(authority: Authority, answer: str, reply: str) -> None:
+    sink = Sink(tls=authority.server_context(), faults={"EHLO": [None, answer]})
+    async with sending(authority, "opportunistic", sink) as client:
+        assert await client.send() == reply
+    assert not mails(sink)
+
+
+async def test_a_connection_that_breaks_in_tls_is_replaced_by_one_in_tls(authority: Authority) -> None:
+    sink = Sink(tls=authority.server_context(), faults={"RCPT": [CLOSE]})
+    async with sending(authority, "required", sink) as client:
+        assert await client.send() == DELIVERED
+    assert sink.connections == 2 and mails(sink) == secured([*TALK[:2], *TALK])
+
+
+async def test_a_large_message_goes_through_tls_byte_for_byte(authority: Authority) -> None:
+    content = b"Subject: large\r\n\r\n" + b"".join(b"%d %b\r\n" % (n, b"x" * 70) for n in range(50_000))
+    sink = Sink(tls=authority.server_context())
+    settings = dataclasses.replace(SETTINGS, max_message_size=2**24)
+    async with sending(authority, "required", sink, settings=settings) as client:
+        assert await client.send(content) == DELIVERED
+    assert sink.delivered[0].content.endswith(content)
+
+
+async def test_lmtp_through_tls(authority: Authority) -> None:
+    sink = Sink(tls=authority.server_context(), lmtp=True)
+    tls = MailTls.load(dataclasses.replace(SETTINGS, downstream_ca=authority.ca_file), {"required"})
+    async with running_sink(sink):
+        relay = Relay(Downstream("localhost", sink.port, lmtp=True, tls="required"), "mx.example.com", Timeouts(2, 2, 2),
+                      lambda: tls)
+        leg = Leg(relay, Path("ann", "example.com"), MailParameters())
+        assert (await leg.mail()).code == 250
+        recipients = [(Path(name, "example.net"), RecipientParameters()) for name in ("bob", "ben")]
+        assert [reply.code for reply in await leg.recipients(recipients)] == [250, 250]
+        assert await leg.data() is None
+        await leg.content([MESSAGE])
+        assert [reply.code for reply in await leg.end_of_data()] == [250, 250]
+        leg.give_up()
+        relay.close()
+        await until(lambda: b"*QUIT" in sink.commands)
+    assert sink.commands[:3] == [b"LHLO mx.example.com", b"STARTTLS", b"*LHLO mx.example.com"]

@@ -20,6 +20,7 @@ from authd.smtp.leg import Leg
 from authd.smtp.relay import Relay, Timeouts
 from authd.smtp.signer import SignerListener
 from authd.smtp.starttls import MailTls
+from tests.smtp.conversations import CONVERSATIONS, Conversation
 from tests.smtp.support import (
     CLOSE,
     MESSAGE,
@@ -104,6 +105,22 @@ async def test_received_names_the_protocol(authority: Authority, greeting: str, 
         assert await client.send(recipients=["bob@example.net", "ben@example.net"]) == DELIVERED
         assert (await client.reply() == DELIVERED) if protocol == b"LMTPS" else True
     assert b" with " + protocol + b" id " in sink.delivered[0].content
+
+
+@pytest.mark.parametrize("size", [1, 5, 1_000_000])
+@pytest.mark.parametrize("script", [script for script in CONVERSATIONS if b"STARTTLS" not in script.client], ids=str)
+async def test_a_conversation_is_the_same_in_tls(authority: Authority, script: Conversation, size: int) -> None:
+    settings = dataclasses.replace(SETTINGS, max_recipients=5)
+    size = max(size, len(script.client) // 3000)
+    async with offering(authority, Sink(extensions=("8BITMIME", "SIZE 100000000")), settings) as (sink, _, client):
+        assert await client.command("STARTTLS") == READY
+        await client.start_tls(trusting(authority))
+        for at in range(0, len(script.client), size):
+            client.writer.write(script.client[at:at + size])
+            await asyncio.sleep(0)
+        said = await asyncio.wait_for(client.reader.read(), 10)
+    assert said.decode("latin-1").split("\r\n") == [*script.server[1:], ""]
+    assert [message.content.split(b" +0000\r\n", 1)[1] for message in sink.delivered] == script.delivered
 
 
 async def test_mail_comes_in_plain_text_all_the_same(authority: Authority) -> None:

@@ -46,6 +46,11 @@ def test_a_key_of_another_kind_signs_on() -> None:
         GenerateKey("d.example", "dkim", "Ed25519", "e20261124", begin)]
 
 
+def test_a_first_key_waits_for_its_record_too() -> None:
+    assert effects(holding(JWT), algorithm="RSA-2048", selector="s1") == [
+        GenerateKey("d.example", "dkim", "RSA-2048", "s1", NOW + GRACE["dkim"])]
+
+
 def test_a_key_that_waits_is_not_made_twice() -> None:
     rotating = holding(replace(RSA, retired_at=NOW + DAY), WAITING, ED)
     same: list[dict[str, Any]] = [

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -19,11 +20,13 @@ from authd.identity import crypt
 from tests.daemon import free_port
 from tests.http.support import PASSWORD
 from tests.installation import NAME, Installation, installation
-from tests.support import missing, open_database, require_program
+from tests.support import ROOT, missing, open_database, require_program
 
-# mod_authnz_external takes its threaded neighbours along when it forks: prefork has no threads.
 MODULES = Path("/usr/lib/apache2/modules")
+MANUAL = (ROOT / "docs" / "how-to" / "apache.md").read_text(encoding="utf-8")
 ASSETS = 50
+
+# What stands around the manual's example. Its MPM is the one that the manual asks for.
 CONFIGURATION = """
 ServerRoot {folder}
 PidFile {folder}/pid
@@ -37,26 +40,24 @@ LoadModule authz_core_module {modules}/mod_authz_core.so
 LoadModule authz_user_module {modules}/mod_authz_user.so
 LoadModule auth_basic_module {modules}/mod_auth_basic.so
 LoadModule authnz_external_module {modules}/mod_authnz_external.so
-DefineExternalAuth authd pipe "{check}"
-DefineExternalGroup authd pipe "{group}"
-<Location "/">
-  AuthType Basic
-  AuthName "authd"
-  AuthBasicProvider external
-  AuthExternal authd
-  Require valid-user
-</Location>
-<Location "/staff/">
-  AuthExternal authd
-  GroupExternal authd
-  Require external-group admins staff
-</Location>
+{example}
 <Location "/admins/">
   AuthExternal authd
   GroupExternal authd
   Require external-group admins
 </Location>
 """
+
+
+def example(authd: Installation) -> str:
+    """The manual's configuration, with our program in place of the installed one."""
+    found: list[str] = re.findall(r"^```\n(.*?)^```$", MANUAL, re.MULTILINE | re.DOTALL)
+    [text] = found
+    for mode in ("authext", "authextgroup"):
+        theirs = f"/usr/bin/checkpassword -m {mode} -u https://auth.example.com --jwtkey /etc/authd/jwt.pem"
+        assert text.count(f'"{theirs}"') == 1, mode
+        text = text.replace(theirs, " ".join(authd.command(mode)))
+    return text
 
 
 class Apache:
@@ -99,13 +100,14 @@ def apache(authd: Installation) -> Iterator[Apache]:
     port = free_port()
     configuration = folder / "apache.conf"
     configuration.write_text(CONFIGURATION.format(
-        folder=folder, port=port, modules=MODULES, check=" ".join(authd.command("authext")),
-        group=" ".join(authd.command("authextgroup"))), encoding="utf-8")
+        folder=folder, port=port, modules=MODULES, example=example(authd)), encoding="utf-8")
     process = subprocess.Popen([*_unprivileged(), program, "-f", configuration, "-D", "FOREGROUND"], stderr=subprocess.DEVNULL)
     server = Apache(port)
     try:
         _wait(server, process, folder / "error.log")
+        print(subprocess.run([program, "-v"], capture_output=True, text=True, check=True).stdout.splitlines()[0])
         yield server
+        print((folder / "error.log").read_text().splitlines()[-1])
     finally:
         process.terminate()
         process.wait(20)

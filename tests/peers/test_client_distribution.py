@@ -1,9 +1,9 @@
 """The checkpassword program installed alone, as somebody does who has an Apache and no authd on the machine."""
 
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -33,12 +33,14 @@ def start(program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_it_works_without_authd_and_starts_at_once(program: Path) -> None:
+    """What a start costs is counted in processor time, which a busy machine does not lengthen."""
     assert start(program, "--help").returncode == 0
-    times = []
+    costs = []
     for _ in range(STARTS):
-        begin = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         closed = start(program, "-m", "check", "-u", "https://127.0.0.1:9/", "--jwtkey", "missing.pem")
-        times.append(time.perf_counter() - begin)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        costs.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         assert closed.returncode == 2, closed.stderr
-    print(f"checkpassword: {min(times) * 1000:.0f} ms from start to a closed port")
-    assert min(times) < 0.150
+    print(f"checkpassword: {min(costs) * 1000:.0f} ms of processor time from start to a closed port")
+    assert min(costs) < 0.150

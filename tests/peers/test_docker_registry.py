@@ -121,6 +121,18 @@ def test_the_catalog(site: Site, owner: str) -> None:
     assert "public/app" in json.loads(found.text)["repositories"]
 
 
+@pytest.mark.parametrize(("header", "status"), [("x5c", "200"), ("libtrust-kid", "200"), ("rfc7638-kid", "401")])
+def test_token_headers(site: Site, owner: str, header: str, status: str) -> None:
+    """As the manual's table has it for 2.x."""
+    site.authctl.said("dockerauth", "registry", "edit", "--client-id", site.service, "--token-header", header)
+    try:
+        token = site.token(grant_type="password", username=owner, password=PASSWORD)[1]["access_token"]
+        shown = site.curl(token, f"https://{site.service}/v2/", "-o", "/dev/null", "-w", "%{http_code}")
+        assert shown.text == status
+    finally:
+        site.authctl.said("dockerauth", "registry", "edit", "--client-id", site.service, "--token-header", "x5c")
+
+
 def test_docker_login_keeps_an_identity_token_that_dies_with_the_account(site: Site, owner: str) -> None:
     name = site.add_user("captain")
     site.allow("--user", name, "--pull", "app")

@@ -1,19 +1,24 @@
 """Dovecot asks authd through the `checkpassword` program, as its passdb and as its userdb."""
 
+import re
 import shutil
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.http.support import PASSWORD
 from tests.installation import NAME, Installation, installation
-from tests.support import require_program
+from tests.support import ROOT, require_program
 
-# anvil would make failed logins wait for longer and longer.
+MANUAL = (ROOT / "docs" / "how-to" / "dovecot.md").read_text(encoding="utf-8")
+PROGRAM = "/usr/bin/checkpassword -m checkpassword -u https://auth.example.com --jwtkey /etc/authd/jwt.pem"
+
+# What stands around the manual's example. anvil would make failed logins wait for longer and longer.
 CONFIGURATION = """
 base_dir = {folder}/run
 state_dir = {folder}/run
@@ -21,15 +26,7 @@ log_path = {folder}/dovecot.log
 protocols =
 auth_failure_delay = 0
 ssl = no
-passdb {{
-  driver = checkpassword
-  args = {command}
-}}
-userdb {{
-  driver = checkpassword
-  args = {command}
-  override_fields = uid=65534 gid=65534 home=/nonexistent
-}}
+{example}
 service auth {{
   user = {user}
 }}
@@ -39,6 +36,15 @@ service anvil {{
   }}
 }}
 """
+
+
+def example(authd: Installation) -> str:
+    """The manual's passdb and userdb, with our program and user in place of the installed ones."""
+    blocks: list[str] = re.findall(r"^```\n(.*?)^```$", MANUAL, re.MULTILINE | re.DOTALL)
+    [text] = [block for block in blocks if "driver = checkpassword" in block]
+    assert text.count(PROGRAM) == 2
+    text = text.replace(PROGRAM, " ".join(authd.command("checkpassword")))
+    return text.replace("uid=vmail gid=vmail", "uid=65534 gid=65534")
 
 
 class Dovecot:
@@ -65,8 +71,8 @@ def dovecot(authd: Installation) -> Iterator[Dovecot]:
     folder = Path(tempfile.mkdtemp(prefix="authd-dovecot-", dir="/tmp"))
     folder.chmod(0o755)
     configuration = folder / "dovecot.conf"
-    command = " ".join(authd.command("checkpassword", "--djb-exit-codes", "-s", "imap"))
-    configuration.write_text(CONFIGURATION.format(folder=folder, command=command, user=Path.home().owner()))
+    configuration.write_text(CONFIGURATION.format(folder=folder, example=example(authd), user=Path.home().owner()))
+    print("dovecot", subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.strip())
     subprocess.run([program, "-c", configuration], check=True, timeout=20)
     server = Dovecot(configuration)
     try:
@@ -75,6 +81,7 @@ def dovecot(authd: Installation) -> Iterator[Dovecot]:
             assert time.monotonic() < deadline
             time.sleep(0.02)
         yield server
+        print((folder / "dovecot.log").read_text().splitlines()[-1])
     finally:
         server.doveadm("stop")
         shutil.rmtree(folder, ignore_errors=True)
@@ -97,3 +104,11 @@ def test_what_is_not_right(dovecot: Dovecot, name: str, password: str) -> None:
 def test_names_are_looked_up_without_a_password(dovecot: Dovecot) -> None:
     assert dovecot.doveadm("user", NAME).returncode == 0
     assert dovecot.doveadm("user", "nobody@example.com").returncode == 67
+
+
+def test_a_problem_is_no_wrong_password(authd: Installation) -> None:
+    """What Dovecot takes for temporary is the exit code 111."""
+    gone = replace(authd, url="https://localhost:9")
+    assert gone.code("checkpassword", "--djb-exit-codes", "true", fd3=f"{NAME}\0{PASSWORD}\0") == 111
+    assert authd.code("checkpassword", "--djb-exit-codes", "true", fd3=f"{NAME}\0wrong\0") == 1
+    assert authd.code("checkpassword", "--djb-exit-codes", "true", fd3=f"{NAME}\0{PASSWORD}\0") == 0

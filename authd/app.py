@@ -6,6 +6,7 @@ What a part does stands in its own room; nothing but this file and `cli.py` know
 import asyncio
 import logging
 import signal
+import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -19,13 +20,14 @@ import tornado.netutil
 from authd import __version__, jobs, log
 from authd.config import Settings
 from authd.config.settings import HttpSettings, SmtpSettings
+from authd.config.values import Endpoint
 from authd.docker.registry_keys import RegistryKeys
 from authd.docker.tokens import DockerTokens
 from authd.errors import AuthdError, ConfigError, Conflict, DatabaseUnavailable
 from authd.handlers.assets import Assets
 from authd.handlers.branding import page_templates
 from authd.handlers.oauth import requesting_application
-from authd.handlers.routes import make_application
+from authd.handlers.routes import make_application, make_metrics_application
 from authd.handlers.server import Server, make_server
 from authd.handlers.services import ComponentState, Services
 from authd.hygiene import remove_expired
@@ -94,7 +96,8 @@ async def build(database: Database, settings: Settings, clock: Callable[[], date
         templates=page_templates(settings.branding, assets), assets=assets,
         form_secret=await server_secret(database, "csrf"), readiness=readiness, now=clock,
         metrics=Metrics(started=clock().timestamp(), busy_connections=lambda: database.busy,
-                        pending_hashes=lambda: hasher.pending, logins=accounts.outcomes),
+                        pending_hashes=lambda: hasher.pending, logins=accounts.outcomes,
+                        tokens=lambda: oauth.issued + docker.issued),
         application_behind=requesting_application(oauth))
     return Parts(services, hasher)
 
@@ -171,6 +174,8 @@ class Daemon:
         self._running.callback(hygiene.cancel)
         await self._running.enter_async_context(self._web(parts.services))
         await self._running.enter_async_context(self._mail(parts.services))
+        if self.settings.http.metrics_listen is not None:
+            await self._running.enter_async_context(self._metrics(parts.services, self.settings.http.metrics_listen))
         _log.info("authd %s is ready: %s", __version__, self.settings.http.public_url)
 
     async def stop(self) -> None:
@@ -246,10 +251,7 @@ class Daemon:
     @asynccontextmanager
     async def _web(self, services: Services) -> AsyncIterator[None]:
         http = self.settings.http
-        try:
-            sockets = tornado.netutil.bind_sockets(http.listen.port, http.listen.host, reuse_port=http.reuse_port)
-        except OSError as error:
-            raise AuthdError(f"cannot listen on {http.listen}: {error.strerror}") from error
+        sockets = _bound(http.listen, reuse_port=http.reuse_port)
         server = self._server = make_server(make_application(services), http, _web_tls(http))
         server.add_sockets(sockets)
         self._listeners["http"] = http.listen
@@ -257,6 +259,18 @@ class Daemon:
             yield
         finally:
             await server.drain(http.shutdown_grace)
+
+    @asynccontextmanager
+    async def _metrics(self, services: Services, listen: Endpoint) -> AsyncIterator[None]:
+        """The listener of this very process, also where several share the web listener's port."""
+        sockets = _bound(listen)
+        server = make_server(make_metrics_application(services), self.settings.http)
+        server.add_sockets(sockets)
+        self._listeners["metrics"] = listen
+        try:
+            yield
+        finally:
+            await server.drain(0)
 
     @asynccontextmanager
     async def _mail(self, services: Services) -> AsyncIterator[None]:
@@ -308,6 +322,13 @@ class Daemon:
         return MailTls.load(files, {
             forwarder.local_delivery_tls, forwarder.remote_relay_tls, forwarder.transactional_relay_tls,
             *(mapping.tls for mapping in self.settings.signer.mappings)})
+
+
+def _bound(listen: Endpoint, *, reuse_port: bool = False) -> list[socket.socket]:
+    try:
+        return tornado.netutil.bind_sockets(listen.port, listen.host, reuse_port=reuse_port)
+    except OSError as error:
+        raise AuthdError(f"cannot listen on {listen}: {error.strerror}") from error
 
 
 def _web_tls(http: HttpSettings) -> ssl.SSLContext | None:

@@ -49,6 +49,8 @@ def _parser() -> argparse.ArgumentParser:
                                   "(default: $AUTHD_APPCONFIG)")
         command.add_argument("-c", "--config", type=Path, metavar="FILE",
                              help="default: $AUTHD_CONFIG, ./authd.conf, /etc/authd/authd.conf")
+        command.add_argument("--set", action="append", default=[], metavar="SECTION.NAME=VALUE", dest="chosen",
+                             help="a setting that counts instead of the file's and the environment's; may be repeated")
     commands.add_parser("version", help="print the version")
     return parser
 
@@ -57,7 +59,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "version":
         print(f"authd {__version__}")
         return EXIT_OK
-    configuration = Configuration(options.config or config.find(os.environ), options.appconfig)
+    configuration = Configuration(options.config or config.find(os.environ), options.appconfig, tuple(options.chosen))
     settings, notices = configuration.read()
     if options.command == "check-config":
         print(_summary(configuration.file, settings))
@@ -78,11 +80,12 @@ class Configuration:
 
     file: Path | None
     appconfig: Path | None
+    chosen: tuple[str, ...] = ()
 
     def read(self) -> tuple[Settings, list[str]]:
         """The settings as they are now, and what should be told of them. Raises ConfigError."""
         environ, notices = appconfig.environment(os.environ, self.appconfig)
-        return config.load(self.file, environ), notices + config.notices(environ)
+        return config.load(self.file, environ, self.chosen), notices + config.notices(environ)
 
     def settings(self) -> Settings:
         """The settings as they are now."""

@@ -97,17 +97,18 @@ class Vault(Protocol):
 
 
 class Metrics:
-    """The metrics of one daemon. `busy_connections`, `pending_hashes` and `logins` (counts by outcome) are read at each
-    scrape; so are `signers`, by listening address, `forwarder`, `spools` and `vault`, which whoever starts those sets.
-    `started` is in seconds since 1970.
+    """The metrics of one daemon. `busy_connections`, `pending_hashes`, `logins` (counts by outcome) and `tokens` (counts by
+    kind and grant) are read at each scrape; so are `signers`, by listening address, `forwarder`, `spools` and `vault`, which
+    whoever starts those sets. `started` is in seconds since 1970.
     """
 
     def __init__(self, *, started: float, busy_connections: Callable[[], int], pending_hashes: Callable[[], int],
-                 logins: Mapping[str, int]) -> None:
+                 logins: Mapping[str, int], tokens: Callable[[], Mapping[tuple[str, str], int]]) -> None:
         self._started = started
         self._busy_connections = busy_connections
         self._pending_hashes = pending_hashes
         self._logins = logins
+        self._tokens = tokens
         self._requests: dict[tuple[type, int], _Latency] = {}
         self.signers: dict[str, Signer] = {}
         self.forwarder: Forwarder | None = None
@@ -138,6 +139,10 @@ class Metrics:
         for outcome, count in self._logins.items():
             logins.add_metric([outcome], count)
         yield logins
+        tokens = CounterMetricFamily("authd_tokens_issued", "Codes and tokens handed out.", labels=["kind", "grant"])
+        for labels, count in self._tokens().items():
+            tokens.add_metric(labels, count)
+        yield tokens
         yield self._gauge("authd_database_connections_busy", "Pooled connections in use.", self._busy_connections())
         yield self._gauge("authd_password_hashes_pending", "Password hashes that run or wait.", self._pending_hashes())
         if self.signers:

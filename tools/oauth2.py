@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """authctl oauth2: OAuth2 clients, and the CAS services that are clients too."""
 
-import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -72,7 +72,7 @@ def _refuse_consul(context: click.Context, parameter: click.Parameter, value: st
 
 
 publish_to_vault_option = click.option(
-    "--publish-to-vault", metavar="PATH", help="Write client_id and client_secret there, in a KV store (VAULT_ADDR …).")
+    "--publish-to-vault", metavar="PATH", help="Write client_id and client_secret there, in a KV store of [vault].")
 
 
 @oauth2.command()
@@ -91,29 +91,33 @@ def create(run: Run, publish_to_stdout: bool, publish_to_vault: str | None, **op
 
 def _apply(run: Run, wanted: Change, vault_path: str | None, *, only_credentials: bool = False) -> None:
     """Brings a change about, and prints or publishes the credentials that it made."""
-    publish = None if vault_path is None else _publisher(vault_path)
-    [result] = run.changed([wanted])
-    if publish is not None and result.secrets and not run.dry_run:
-        try:
-            publish(_credentials(result))
-        except Unavailable as error:
-            name = result.state.label if result.state is not None else ""
-            raise Unavailable(f"{result.plan.outcome.value}, but not published: {error}; "
-                              f"say: authctl oauth2 rotate-secret --publish-to-vault {vault_path} {name!r}") from None
-        result = replace(result, secrets={})
+    with _publisher(run, vault_path) as publish:
+        [result] = run.changed([wanted])
+        if publish is not None and result.secrets and not run.dry_run:
+            try:
+                publish(_credentials(result))
+            except Unavailable as error:
+                name = result.state.label if result.state is not None else ""
+                raise Unavailable(f"{result.plan.outcome.value}, but not published: {error}; "
+                                  f"say: authctl oauth2 rotate-secret --publish-to-vault {vault_path} {name!r}") from None
+            result = replace(result, secrets={})
     if only_credentials:
         run.print_json(_credentials(result))
     else:
         run.print_results([result])
 
 
-def _publisher(path: str) -> Callable[[dict[str, str]], None]:
+@contextmanager
+def _publisher(run: Run, path: str | None) -> Iterator[Callable[[dict[str, str]], None] | None]:
     """What writes credentials to a path that was found good, before anything is made that could not be published."""
-    from authd.provisioning.publishing import VaultStore
+    if path is None:
+        yield None
+        return
+    from authd.provisioning.publishing import entered_store
 
-    store = VaultStore(os.environ)
-    store.check(path)
-    return lambda credentials: store.write(path, credentials)
+    with entered_store(run.settings().vault) as store:
+        store.check(path)
+        yield lambda credentials: store.write(path, credentials)
 
 
 def _credentials(result: "Result") -> dict[str, str]:

@@ -87,6 +87,10 @@ def _listeners(settings: Settings, place: Place) -> Iterator[str]:
     if http.shutdown_grace > LONGEST_GRACE:
         yield f"{place('http.shutdown_grace')}: {http.shutdown_grace:g} is not allowed; use {LONGEST_GRACE} seconds at most"
     taken = {http.listen}
+    if http.metrics_listen is not None:
+        if http.metrics_listen in taken:
+            yield f"{place('http.metrics_listen')}: {http.metrics_listen}: two listeners want this address; give each its own"
+        taken.add(http.metrics_listen)
     yield from _forwarder(settings, place, taken)
     for mapping in mappings:
         if mapping.listen in taken:

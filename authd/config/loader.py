@@ -4,7 +4,7 @@ where it stands, its value (unless it is secret) and what is allowed.
 
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import Field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ _WITHOUT_USE = {
     "AUTHSERVER_ENTITY_LOGO": "authd's pages show the name of the site",
 }  # the earlier system's variables
 
+_COMMAND_LINE = "command line"
 DEFAULT_PLACES = (Path("authd.conf"), Path("/etc/authd/authd.conf"))
 
 
@@ -31,9 +32,11 @@ def find(environ: Mapping[str, str]) -> Path | None:
     return next((place for place in DEFAULT_PLACES if place.is_file()), None)
 
 
-def load(file: Path | None, environ: Mapping[str, str]) -> Settings:
-    """The settings of a file (None: defaults) with the environment laid over them. Raises ConfigError with all problems."""
-    reading = _Reading(file, environ)
+def load(file: Path | None, environ: Mapping[str, str], chosen: Sequence[str] = ()) -> Settings:
+    """The settings of a file (None: defaults), with the environment laid over them, and `chosen` over both: what the command
+    line says, as SECTION.NAME=VALUE. Raises ConfigError with all problems.
+    """
+    reading = _Reading(file, environ, chosen)
     settings = reading.settings()
     reading.problems.extend(contradictions(settings, reading.place, reading.broken))
     if reading.problems:
@@ -49,12 +52,13 @@ def notices(environ: Mapping[str, str]) -> list[str]:
 
 
 class _Reading:
-    """One pass over a file and an environment, collecting problems instead of stopping at the first."""
+    """One pass over a file, an environment and a command line, collecting problems instead of stopping at the first."""
 
-    def __init__(self, file: Path | None, environ: Mapping[str, str]) -> None:
+    def __init__(self, file: Path | None, environ: Mapping[str, str], chosen: Sequence[str]) -> None:
         self.file = file
         self.environ = environ
         self.problems: list[str] = []
+        self._chosen = self._tables(chosen)
         self.broken: set[str] = set()
         self._places: dict[str, str] = {}
         self.folder = file.resolve().parent if file else Path.cwd()
@@ -67,7 +71,9 @@ class _Reading:
         document = self._document()
         sections = {section.name: section for section in fields(Settings)}
         for name in document.keys() - sections.keys():
-            self._unknown(name, f"[{name}]", "section", sections)
+            self._unknown(name, f"{self.file}: [{name}]", "section", sections)
+        for name in self._chosen.keys() - sections.keys():
+            self._unknown(name, f"{_COMMAND_LINE}: [{name}]", "section", sections)
         values = {}
         for name, section in sections.items():
             table = document.get(name, {})
@@ -92,37 +98,67 @@ class _Reading:
 
     def _section(self, name: str, defaults: Any, table: dict[str, Any]) -> Any:
         known = {item.name: item for item in fields(defaults)}
-        changes: dict[str, Any] = {}
-        for key, value in table.items():
-            item = known.get(key)
-            if item is None and key.endswith("_file") and (item := known.get(key.removesuffix("_file"))):
-                value = self._content(f"{self.file}: {name}.{key}", value)
-                if value is None:
-                    continue
-            if item is None:
-                self._unknown(key, f"{name}.{key}", "setting", known)
-            elif item.name in changes:
-                self.problems.append(f"{self.file}: {name}.{item.name} is given twice, directly and as a file")
-            else:
-                self._read(changes, item, value, name, f"{self.file}: {name}.{key}")
+        changes = self._table(name, known, table, str(self.file))
         for item in known.values():
             for variable in item.metadata["env"]:
                 self._read_variable(changes, item, name, variable)
         for item in known.values():
             if item.metadata["address_env"]:
                 self._read_address(changes, item, name, defaults)
-        chosen = replace(defaults, **changes)
-        return self._absolute(chosen)
+        changes |= self._table(name, known, self._chosen.get(name, {}), _COMMAND_LINE)
+        return self._absolute(replace(defaults, **changes))
+
+    def _table(self, section: str, known: "Mapping[str, Field[Any]]", table: Mapping[str, Any], source: str) -> dict[str, Any]:
+        """What a section of the file or of the command line says, each setting by its name or as NAME_file."""
+        changes: dict[str, Any] = {}
+        for key, value in table.items():
+            place = f"{source}: {section}.{key}"
+            item = known.get(key)
+            if item is None and key.endswith("_file") and (item := known.get(key.removesuffix("_file"))):
+                value = self._content(place, value)
+                if value is None:
+                    continue
+            elif item is not None and item.metadata["secret"] and source == _COMMAND_LINE:
+                self.problems.append(f"{place}: the value (not shown) is not allowed, since everybody on this host can read a "
+                                     f"command line; use {section}.{key}_file")
+                continue
+            if item is None:
+                self._unknown(key, place, "setting", known)
+            elif item.name in changes:
+                self.problems.append(f"{source}: {section}.{item.name} is given twice, directly and as a file")
+            else:
+                self._read(changes, item, value, section, place)
+        return changes
+
+    def _tables(self, chosen: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Of several values for a setting the last one counts."""
+        tables: dict[str, dict[str, str]] = {}
+        for text in chosen:
+            name, equals, value = text.partition("=")
+            section, dot, key = name.partition(".")
+            if section and dot and key and equals:
+                tables.setdefault(section, {})[key] = value
+            else:
+                self.problems.append(f"{_COMMAND_LINE}: {name!r} is not allowed; use SECTION.NAME=VALUE")
+        return tables
 
     def _read_variable(self, changes: dict[str, Any], item: "Field[Any]", section: str, variable: str) -> None:
-        """NAME, or NAME_FILE with the path of a file that holds the value."""
-        value, file = self.environ.get(variable), self.environ.get(f"{variable}_FILE")
-        if value and file:
-            self.problems.append(f"environment: {variable} is given twice, directly and as {variable}_FILE; remove one")
-        elif value:
-            self._read(changes, item, value, section, f"environment: {variable}")
-        elif file and (content := self._content(f"environment: {variable}_FILE", file)) is not None:
-            self._read(changes, item, content, section, f"environment: {variable}_FILE")
+        place, value = self._variable(variable)
+        if value is not None:
+            self._read(changes, item, value, section, place)
+
+    def _variable(self, name: str) -> tuple[str, str | None]:
+        """Where a variable stands, and its value: NAME, or NAME_FILE with the path of a file that holds it. An empty one is
+        not set.
+        """
+        value, file = self.environ.get(name), self.environ.get(f"{name}_FILE")
+        if file and value:
+            self.problems.append(f"environment: {name} is given twice, directly and as {name}_FILE; remove one")
+            return f"environment: {name}", None
+        if file:
+            place = f"environment: {name}_FILE"
+            return place, self._content(place, file)
+        return f"environment: {name}", value or None
 
     def _read(self, changes: dict[str, Any], item: "Field[Any]", value: Any, section: str, place: str) -> None:
         self._places[f"{section}.{item.name}"] = place
@@ -143,15 +179,16 @@ class _Reading:
     def _read_address(self, changes: dict[str, Any], item: "Field[Any]", section: str, defaults: Any) -> None:
         """Two variables that together are one address; what one of them does not say stays as it is."""
         host_name, port_name = item.metadata["address_env"]
-        host, port = self.environ.get(host_name), self.environ.get(port_name)
+        (host_place, host), (port_place, port) = self._variable(host_name), self._variable(port_name)
         if not host and not port:
             return
+        place = host_place if host else port_place
         before = changes.get(item.name, getattr(defaults, item.name)) or Endpoint("127.0.0.1", 0)
         host, port = host or before.host, port or str(before.port)
         if port.isdecimal() and 0 < int(port) <= LARGEST_PORT:
-            self._read(changes, item, str(Endpoint(host, int(port))), section, f"environment: {host_name}")
+            self._read(changes, item, str(Endpoint(host, int(port))), section, place)
         else:
-            self.problems.append(f"environment: {port_name}: {port!r} is not allowed; use a port from 1 to {LARGEST_PORT}")
+            self.problems.append(f"{port_place}: {port!r} is not allowed; use a port from 1 to {LARGEST_PORT}")
 
     def _absolute(self, section: Any) -> Any:
         paths = {item.name: self.folder / value for item in fields(section)
@@ -161,5 +198,5 @@ class _Reading:
     def _unknown(self, name: str, place: str, kind: str, known: Mapping[str, Any]) -> None:
         near = difflib.get_close_matches(name, known, 1)
         advice = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(known)}"
-        self.problems.append(f"{self.file}: {place}: no such {kind}{advice}")
+        self.problems.append(f"{place}: no such {kind}{advice}")
 

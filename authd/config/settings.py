@@ -36,6 +36,8 @@ class HttpSettings:
     metrics_clients: tuple[Network, ...] = setting(
         values.networks, values.networks(["127.0.0.0/8", "::1"]),
         "networks that may read /metrics, from their own address and not through a proxy")
+    metrics_listen: Endpoint | None = setting(
+        values.endpoint, None, "address and port of one more listener, for /metrics alone; metrics_clients holds there too")
     reuse_port: bool = setting(values.boolean, False, "let several authd processes share the port")
     max_body: int = setting(values.size, 65536, "largest request body in bytes")
     shutdown_grace: float = setting(values.seconds, 10.0, "seconds that running work gets when authd stops; 20 at most")

@@ -4,6 +4,7 @@ Requests come parsed from `handlers.docker`; what is granted is decided in `acce
 """
 
 import secrets
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -75,6 +76,7 @@ class DockerTokens:
         self._now = now
         self.issuer = issuer_of(public_url)
         self.realm = realm_of(public_url)
+        self.issued: Counter[tuple[str, str]] = Counter()  # by kind and grant
 
     async def issue(self, request: TokenRequest) -> TokenAnswer:
         """The token for what is granted of a request, which may be nothing.
@@ -95,7 +97,10 @@ class DockerTokens:
         refresh_token = request.refresh_token
         if request.offline and login is not None and asker is not None:
             refresh_token = await self._new_refresh_token(request, facts.registry, login, asker)
-        return await self._signed(facts.registry, asker, decision, refresh_token)
+            self.issued["docker_refresh_token", "password"] += 1
+        answer = await self._signed(facts.registry, asker, decision, refresh_token)
+        self.issued["docker_token", _grant(request)] += 1
+        return answer
 
     async def registry(self, service: str) -> Registry | None:
         """The registry of that name."""
@@ -195,6 +200,12 @@ def issuer_of(public_url: str) -> str:
 def realm_of(public_url: str) -> str:
     """Where registries send their clients for tokens."""
     return f"{public_url}/docker/token/"
+
+
+def _grant(request: TokenRequest) -> str:
+    if request.credentials is not None:
+        return "password"
+    return "anonymous" if request.refresh_token is None else "refresh_token"
 
 
 def _asker(login: Login) -> Asker:

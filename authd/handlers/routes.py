@@ -10,6 +10,7 @@ from authd.handlers.base import NotFoundHandler, Services
 
 Route = tuple[str, type[Any]]
 
+METRICS: Route = (r"/metrics/?", metrics.MetricsHandler)
 ROUTES: list[Route] = [
     (r"/", home.HomeHandler),
     (r"/action/login/?", login.SignInHandler),
@@ -19,7 +20,7 @@ ROUTES: list[Route] = [
     (r"/getkey/?", getkey.GetkeyHandler),
     (r"/health/?", health.HealthHandler),
     (r"/health/ready/?", health.ReadyHandler),
-    (r"/metrics/?", metrics.MetricsHandler),
+    METRICS,
     (r"/robots\.txt", static.RobotsHandler),
     (r"/static/([a-z_-]+-[0-9a-f]{16}\.[a-z]+)", static.StaticHandler),
     (r"/v2/?", docker.VersionHandler),
@@ -31,4 +32,13 @@ ROUTES: list[Route] = [
 def make_application(services: Services) -> Application:
     """The Tornado application over the whole table."""
     set_parse_body_config(ParseBodyConfig(multipart=ParseMultipartConfig(enabled=False)))
-    return Application(ROUTES, default_handler_class=NotFoundHandler, log_function=access.log_request, services=services)
+    return _application(ROUTES, services)
+
+
+def make_metrics_application(services: Services) -> Application:
+    """The Tornado application of a listener for metrics and nothing else."""
+    return _application([METRICS], services)
+
+
+def _application(routes: list[Route], services: Services) -> Application:
+    return Application(routes, default_handler_class=NotFoundHandler, log_function=access.log_request, services=services)

@@ -5,6 +5,7 @@ the decision, and enter it as facts. A decision whose effects lost a race is mad
 """
 
 import dataclasses
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import partial
@@ -23,7 +24,7 @@ from authd.oauth import authentication, metadata, replies, scopes, server, token
 from authd.oauth.authentication import ClientCredentials
 from authd.oauth.authorization import AuthorizationRequest, Outcome, decide_authorization
 from authd.oauth.authorization_request import Target, Unanswerable, find_target
-from authd.oauth.effects import LostRace
+from authd.oauth.effects import LostRace, OpenGrant
 from authd.oauth.facts import Client, ClientIdentity, IdTokenHint, InspectionFacts, SignedIn, TokenFacts
 from authd.oauth.issuing import Issuer
 from authd.oauth.parameters import Parameters, parse
@@ -35,6 +36,7 @@ from authd.sql.oauth import Application
 
 AUTHORIZE_PATH = "/o2/authorize/"
 _ATTEMPTS = 4
+_TOKENS = ("access_token", "refresh_token", "id_token")
 
 
 class SecretChecker(Protocol):
@@ -64,10 +66,14 @@ class OAuth:
         self._secrets = secrets
         self._now = now
         self.issuer = issuer
+        self.issued: Counter[tuple[str, str]] = Counter()  # by kind and grant
 
     async def token(self, authorization: str | None, parameters: Parameters, remote_address: str) -> Answer:
         """`/o2/token/`. `authorization` is the header of that name."""
-        return await self._for_client(authorization, parameters, remote_address, self._decide_token)
+        answer = await self._for_client(authorization, parameters, remote_address, self._decide_token)
+        if answer.reply.status == 200 and answer.reply.body is not None:
+            self.issued.update((kind, str(parameters.get("grant_type"))) for kind in _TOKENS if kind in answer.reply.body)
+        return answer
 
     async def introspect(self, authorization: str | None, parameters: Parameters, remote_address: str) -> Answer:
         """`/o2/introspect/`."""
@@ -103,6 +109,8 @@ class OAuth:
             except LostRace:
                 signed_in = account = None  # the session ended meanwhile, or the account or client is gone
                 continue
+            if any(isinstance(effect, OpenGrant) for effect in decision.effects):
+                self.issued["code", "authorization_code"] += 1
             return decision.outcome
 
     async def waiting(self, path: str) -> tuple[Client, Target] | None:

@@ -1,9 +1,9 @@
-"""Talks to Vault (or OpenBao): entering it, credentials from its database engine, renewals. Blocking; hvac is imported
-only where Vault is in use. What should be asked when is decided in `lease.py`.
+"""Talks to Vault (or OpenBao): entering it, credentials from its database engine, renewals, other paths. Blocking; hvac is
+imported only where Vault is in use. What should be asked when is decided in `lease.py`.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -71,8 +71,8 @@ class VaultClient:
 
     def read_credentials(self) -> Leased:
         """New credentials from vault.database_path."""
-        answer = self._ask(lambda: self._client.read(self._settings.database_path))
-        data = (answer or {}).get("data") or {}
+        answer = self.read(self._settings.database_path)
+        data = answer.get("data") or {}
         if not data.get("username") or not data.get("password"):
             raise VaultDenied(f"{self._settings.database_path} holds no username and password")
         return Leased(data["username"], data["password"], Grant(
@@ -98,6 +98,14 @@ class VaultClient:
                 self._ask(lambda: self._client.sys.revoke_lease(leased.grant.id))
             except Unavailable:
                 return
+
+    def read(self, path: str) -> dict[str, Any]:
+        """What Vault answers for a path; empty where there is nothing."""
+        return self._ask(lambda: self._client.read(path)) or {}
+
+    def write(self, path: str, data: Mapping[str, Any]) -> None:
+        """Writes to a path."""
+        self._ask(lambda: self._client.write_data(path, data=dict(data)))
 
     def close(self) -> None:
         """Closes the connection to Vault."""

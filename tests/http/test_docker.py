@@ -102,6 +102,7 @@ async def test_anonymous(site: Site, browser: Browser) -> None:
     assert (await get(browser, "repository:private:pull", username=None)).code == 401
     await add_account(site.database, "alice", address=ALICE)
     assert granted(await get(browser, "repository:public/app:pull")) == {"public/app": ["pull"]}
+    assert site.services.docker.issued == {("docker_token", "anonymous"): 1, ("docker_token", "password"): 1}
 
 
 @pytest.mark.gen_test
@@ -190,6 +191,8 @@ async def test_a_refresh_token_by_post(site: Site, browser: Browser) -> None:
     assert "refresh_token" not in json_of(await post(browser, **fields))
     body = json_of(await post(browser, access_type="offline", **fields))
     assert (await refresh(browser, body["refresh_token"])).code == 200
+    assert site.services.docker.issued == {
+        ("docker_token", "password"): 2, ("docker_refresh_token", "password"): 1, ("docker_token", "refresh_token"): 1}
 
 
 @pytest.mark.gen_test

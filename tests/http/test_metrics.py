@@ -13,6 +13,7 @@ from authd.config.settings import HttpSettings
 from authd.config.values import networks
 from authd.smtp.signer import Counts
 from authd.vault.keeper import Status
+from tests.fixtures.oauth import SECRET, add_client
 from tests.http.support import Browser, Site, add_account, json_of, site_settings, text
 
 pytestmark = pytest.mark.gen_test
@@ -90,6 +91,20 @@ async def test_logins_count_by_outcome(browser: Browser, site: Site) -> None:
     found = await scrape(browser)
     assert value(found, "authd_logins_total", outcome="proven") == 1
     assert value(found, "authd_logins_total", outcome="invalid_credentials") == 1
+
+
+async def test_tokens_count_by_kind_and_grant(browser: Browser, site: Site) -> None:
+    await add_client(site.database, "app")
+    form = {"client_id": "app", "client_secret": SECRET, "grant_type": "client_credentials"}
+    for _ in range(2):
+        assert (await browser.post("/o2/token/", form)).code == 200
+    assert (await browser.post("/o2/token/", form | {"client_secret": "wrong"})).code == 401
+    assert (await browser.post("/o2/token/", form | {"grant_type": "hidden"})).code == 400
+    site.services.docker.issued["docker_token", "anonymous"] += 1  # registries are in test_docker
+    found = await scrape(browser)
+    assert value(found, "authd_tokens_issued_total", kind="access_token", grant="client_credentials") == 2
+    assert value(found, "authd_tokens_issued_total", kind="docker_token", grant="anonymous") == 1
+    assert not any("hidden" in label for _, labels in found for _, label in labels)
 
 
 async def test_mail_and_vault(browser: Browser, site: Site) -> None:

@@ -121,6 +121,9 @@ async def test_the_whole_flow(client: Client, site: Site) -> None:
     assert refreshed["refresh_token"] != tokens["refresh_token"]
     assert "nonce" not in jwt.decode(refreshed["id_token"], KeySet.import_key_set(jwks)).claims
 
+    assert site.services.oauth.issued == {("code", "authorization_code"): 1} | {
+        (kind, grant): 1 for kind in ("access_token", "refresh_token", "id_token")
+        for grant in ("authorization_code", "refresh_token")}
     told = json_of(await client.post("/o2/introspect/", {"token": refreshed["access_token"]}))
     assert told["active"] is True
     assert told["sub"] == str(alice)

@@ -72,11 +72,24 @@ def test_nothing_is_made_that_cannot_be_published(authctl: Authctl, monkeypatch:
     monkeypatch.setenv("VAULT_ADDR", "http://127.0.0.1:9")
     result = authctl.run(*CREATE, "secret/app")
     assert (result.exit_code, result.stderr) == (
-        4, "main oauth2 create: Vault cannot be reached: ConnectionError\n")
+        4, "main oauth2 create: Vault at http://127.0.0.1:9 cannot be reached: ConnectionError\n")
     monkeypatch.setenv("VAULT_CA", "/nonexistent.pem")
     assert authctl.code(*CREATE, "secret/app") == 2
     monkeypatch.delenv("VAULT_CA")
     assert authctl.json("oauth2", "list") == []
+
+
+def test_the_configuration_file_says_which_vault(authctl: Authctl, vault: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VAULT_ADDR")
+    monkeypatch.delenv("VAULT_TOKEN")
+    result = authctl.run(*CREATE, "secret/from-file")
+    assert (result.exit_code, "no way into Vault; give vault.token" in result.stderr) == (2, True)
+    (authctl.config.parent / "token").write_text("root\n", encoding="utf-8")
+    with authctl.config.open("a", encoding="utf-8") as file:
+        file.write(f'[vault]\naddress = "{vault.url}"\ntoken_file = "token"\n')
+    assert authctl.json(*CREATE, "secret/from-file")["outcome"] == "created"
+    stored = vault.secrets.kv.v2.read_secret("from-file", raise_on_deleted_version=True)["data"]["data"]
+    assert stored.keys() == {"client_id", "client_secret"}
 
 
 def test_an_approle_lets_us_in(authctl: Authctl, vault: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Reading authd.conf and the environment."""
 
 import tomllib
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,9 @@ def write(folder: Path, text: str) -> Path:
     return file
 
 
-def problems(file: Path | None, environ: dict[str, str] | None = None) -> list[str]:
+def problems(file: Path | None, environ: dict[str, str] | None = None, chosen: Sequence[str] = ()) -> list[str]:
     with pytest.raises(ConfigError) as error:
-        load(file, environ or {})
+        load(file, environ or {}, chosen)
     return list(error.value.problems)
 
 
@@ -106,6 +107,50 @@ def test_any_setting_may_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
     assert settings.database.url == "postgresql://authd@db/authd"
     assert "given twice" in problems(write(tmp_path, '[database]\nurl = "postgresql://a"\nurl_file = "url"\n'))[0]
     assert "cannot be read" in problems(write(tmp_path, '[database]\nurl_file = "nowhere"\n'))[0]
+
+
+def everything() -> list[tuple[str, str, Any]]:
+    return [(section.name, item.name, item) for section in fields(Settings) for item in fields(section.default)]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("section", "name", "item"), everything())
+def test_each_setting_may_stand_in_a_file_or_on_the_command_line(
+    section: str, name: str, item: Any, tmp_path: Path,
+) -> None:
+    """What no setting takes is refused by name in each place, so each place is read; a secret is never shown."""
+    setting, nothing = f"{section}.{name}", "\0hunter2"
+    (tmp_path / "value").write_text(nothing, encoding="utf-8")
+    [in_file] = problems(write(tmp_path, f'[{section}]\n{name}_file = "value"\n'))
+    [chosen] = problems(write(tmp_path, ""), chosen=[f"{setting}={nothing}"])
+    [chosen_file] = problems(write(tmp_path, ""), chosen=[f"{setting}_file=value"])
+    assert in_file.startswith(f"{tmp_path / 'authd.conf'}: {setting}_file: ")
+    assert chosen.startswith(f"command line: {setting}: ")
+    assert chosen_file.startswith(f"command line: {setting}_file: ")
+    for said in (in_file, chosen, chosen_file):
+        assert ("hunter2" in said) == (not item.metadata["secret"])
+        assert "; use " in said
+
+
+def test_the_command_line_wins_over_everything(tmp_path: Path) -> None:
+    file = write(tmp_path, '[http]\nlisten = "127.0.0.1:1"\n')
+    (tmp_path / "token").write_text("s.secret\n", encoding="utf-8")
+    chosen = ["http.listen=127.0.0.1:3", "http.listen=127.0.0.1:4", "signer.enabled=no", "vault.token_file=token",
+              "http.trusted_proxies=10.0.0.0/8 ::1", "branding.name=a = b"]
+    settings = load(file, {"BINDPORT": "2"}, chosen)
+    assert str(settings.http.listen) == "127.0.0.1:4"
+    assert [str(network) for network in settings.http.trusted_proxies] == ["10.0.0.0/8", "::1/128"]
+    assert (settings.signer.enabled, settings.vault.token, settings.branding.name) == (False, "s.secret", "a = b")
+
+
+def test_what_cannot_stand_on_the_command_line(tmp_path: Path) -> None:
+    chosen = ["http", "listen=1", "htp.listen=127.0.0.1:1", "http.lisen=127.0.0.1:1", "vault.token=hunter2",
+              "http.listen=127.0.0.1:1", "http.listen_file=x"]
+    said = "\n".join(problems(write(tmp_path, ""), chosen=chosen))
+    for words in ("command line: 'http' is not allowed; use SECTION.NAME=VALUE", "command line: 'listen' is not allowed",
+                  "command line: [htp]: no such section; did you mean http?", "command line: http.lisen: no such setting",
+                  "command line: vault.token: the value (not shown)", "use vault.token_file", "command line: http.listen_file"):
+        assert words in said
+    assert "hunter2" not in said
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:

@@ -5,20 +5,55 @@ from pathlib import Path
 import pytest
 
 from authd import cli
-from authd.config import appconfig, load, notices
+from authd.config import Settings, appconfig, load, notices
+from authd.config.values import Endpoint, Mapping
 from authd.credentials import configured
 from authd.errors import ConfigError
 
 SECRET = "hunter2-hunter2"
-NAMES = (
-    "DATABASE_URL", "DATABASE_NAME", "DATABASE_USER", "DATABASE_PASSWORD", "DATABASE_PARENTROLE", "POSTGRESQL_CA",
-    "DB_SSLCERT", "DB_SSLKEY", "VAULT_ADDR", "VAULT_CA", "VAULT_DATABASE_PATH", "VAULT_TOKEN", "VAULT_ROLEID",
-    "VAULT_SECRETID", "VAULT_SSLCERT", "VAULT_SSLKEY", "SECRET_KEY", "BINDIP", "BINDPORT", "ALLOWED_HOSTS",
-    "USE_X_FORWARDED_HOST", "CORS_ORIGIN_WHITELIST", "JWT_CERT_DAYS_VALID", "SPAPI_DBUSERS", "AUTHSERVER_ENTITY_NAME",
-    "AUTHSERVER_ENTITY_LOGO", "DKIMSIGNER_NETWORK_MAPPING", "MAILFORWARDER_INPUT_IP", "MAILFORWARDER_INPUT_PORT",
-    "MAILFORWARDER_LOCALDELIVERY_IP", "MAILFORWARDER_LOCALDELIVERY_PORT", "MAILFORWARDER_REMOTERELAY_IP",
-    "MAILFORWARDER_REMOTERELAY_PORT", "MAILFORWARDER_TRANSACTIONALRELAY_IP", "MAILFORWARDER_TRANSACTIONALRELAY_PORT",
-    "MAILFORWARDER_SRS_SECRET")
+# What each name sets (as section.setting), a value, and what becomes of it; PEM stands for a file that is there.
+PEM = "PEM"
+EFFECTS: dict[str, tuple[str, str, str]] = {
+    "DATABASE_URL": ("database.url", "postgresql://db/", "postgresql://db/"),
+    "DATABASE_NAME": ("database.name", "accounts", "accounts"),
+    "DATABASE_USER": ("database.user", "me", "me"),
+    "DATABASE_PASSWORD": ("database.password", SECRET, SECRET),
+    "DATABASE_PARENTROLE": ("database.parent_role", "owner", "owner"),
+    "POSTGRESQL_CA": ("database.ca", PEM, PEM),
+    "DB_SSLCERT": ("database.client_certificate", PEM, PEM),
+    "DB_SSLKEY": ("database.client_key", PEM, PEM),
+    "VAULT_ADDR": ("vault.address", "https://vault:8200", "https://vault:8200"),
+    "VAULT_CA": ("vault.ca", PEM, PEM),
+    "VAULT_DATABASE_PATH": ("vault.database_path", "database/creds/authd", "database/creds/authd"),
+    "VAULT_TOKEN": ("vault.token", SECRET, SECRET),
+    "VAULT_ROLEID": ("vault.role_id", "r", "r"),
+    "VAULT_SECRETID": ("vault.secret_id", SECRET, SECRET),
+    "VAULT_SSLCERT": ("vault.certificate", PEM, PEM),
+    "VAULT_SSLKEY": ("vault.key", PEM, PEM),
+    "BINDIP": ("http.listen", "127.0.0.9", "127.0.0.9:8080"),
+    "BINDPORT": ("http.listen", "8999", "127.0.0.1:8999"),
+    "CORS_ORIGIN_WHITELIST": ("http.cors_origins", "https://a.example,https://b.example",
+                              "('https://a.example', 'https://b.example')"),
+    "DOCKERAUTH_ALLOW_UNCONFIGURED_REPOS": ("docker.allow_unconfigured_repos", "True", "True"),
+    "JWT_CERT_DAYS_VALID": ("jwt.cert_days_valid", "10", "10"),
+    "SPAPI_DBUSERS": ("spapi.roles", "opensmtpd,dovecot", "('opensmtpd', 'dovecot')"),
+    "AUTHSERVER_ENTITY_NAME": ("branding.name", "Example Ltd", "Example Ltd"),
+    "DKIMSIGNER_NETWORK_MAPPING": ("signer.mappings", "127.0.0.1:2525:127.0.0.1:2526",
+                                   str((Mapping(Endpoint("127.0.0.1", 2525), Endpoint("127.0.0.1", 2526)),))),
+    "MAILFORWARDER_INPUT_IP": ("forwarder.listen", "127.0.0.9", "127.0.0.9:10046"),
+    "MAILFORWARDER_INPUT_PORT": ("forwarder.listen", "2527", "127.0.0.1:2527"),
+    "MAILFORWARDER_LOCALDELIVERY_IP": ("forwarder.local_delivery", "::1", "[::1]:10045"),
+    "MAILFORWARDER_LOCALDELIVERY_PORT": ("forwarder.local_delivery", "2528", "127.0.0.1:2528"),
+    "MAILFORWARDER_REMOTERELAY_IP": ("forwarder.remote_relay", "relay.example.com", "relay.example.com:10045"),
+    "MAILFORWARDER_REMOTERELAY_PORT": ("forwarder.remote_relay", "25", "127.0.0.1:25"),
+    "MAILFORWARDER_TRANSACTIONALRELAY_PORT": ("forwarder.transactional_relay", "2529", "127.0.0.1:2529"),
+    "MAILFORWARDER_SRS_SECRET": ("forwarder.srs_secrets", SECRET, str((SECRET,))),
+}
+WITHOUT_USE = {"SECRET_KEY": SECRET, "ALLOWED_HOSTS": "auth.example.com", "USE_X_FORWARDED_HOST": "true",
+               "AUTHSERVER_ENTITY_LOGO": "https://example.com/logo.png"}
+NEEDS = {"DB_SSLCERT": "DB_SSLKEY", "DB_SSLKEY": "DB_SSLCERT", "VAULT_SSLCERT": "VAULT_SSLKEY", "VAULT_SSLKEY": "VAULT_SSLCERT",
+         "VAULT_SECRETID": "VAULT_ROLEID", "VAULT_DATABASE_PATH": "VAULT_TOKEN"}
+NAMES = (*EFFECTS, *WITHOUT_USE, "MAILFORWARDER_TRANSACTIONALRELAY_IP")
 
 
 @pytest.fixture
@@ -28,43 +63,39 @@ def pem(tmp_path: Path) -> str:
     return str(file)
 
 
-def environment(pem: str) -> dict[str, str]:
-    """Every name, with a value that does."""
-    values = {
-        "DATABASE_URL": "postgresql://db/", "DATABASE_NAME": "accounts", "DATABASE_USER": "authd", "DATABASE_PASSWORD": SECRET,
-        "DATABASE_PARENTROLE": "owner", "VAULT_ADDR": "https://vault:8200", "VAULT_DATABASE_PATH": "database/creds/authd",
-        "VAULT_TOKEN": "t", "VAULT_ROLEID": "r", "VAULT_SECRETID": "s", "SECRET_KEY": SECRET, "BINDIP": "127.0.0.1",
-        "BINDPORT": "8999", "ALLOWED_HOSTS": "auth.example.com", "USE_X_FORWARDED_HOST": "true",
-        "CORS_ORIGIN_WHITELIST": "https://a.example", "JWT_CERT_DAYS_VALID": "10", "SPAPI_DBUSERS": "opensmtpd,dovecot",
-        "AUTHSERVER_ENTITY_NAME": "Example", "AUTHSERVER_ENTITY_LOGO": "https://example.com/logo.png",
-        "DKIMSIGNER_NETWORK_MAPPING": "127.0.0.1:2525:127.0.0.1:2526",
-        "MAILFORWARDER_INPUT_IP": "127.0.0.1", "MAILFORWARDER_INPUT_PORT": "2527", "MAILFORWARDER_LOCALDELIVERY_IP": "::1",
-        "MAILFORWARDER_LOCALDELIVERY_PORT": "2528", "MAILFORWARDER_REMOTERELAY_IP": "relay.example.com",
-        "MAILFORWARDER_REMOTERELAY_PORT": "25", "MAILFORWARDER_TRANSACTIONALRELAY_IP": "bulk.example.com",
-        "MAILFORWARDER_TRANSACTIONALRELAY_PORT": "2529", "MAILFORWARDER_SRS_SECRET": SECRET}
-    return {name: values.get(name, pem) for name in NAMES}
+def alone(name: str, pem: str) -> dict[str, str]:
+    """An environment with one variable, and whichever it cannot be without."""
+    names = [name, *([NEEDS[name]] if name in NEEDS else [])]
+    return {each: pem if EFFECTS[each][1] == PEM else EFFECTS[each][1] for each in names}
 
 
-def test_every_name_of_the_earlier_system_is_taken(pem: str) -> None:
-    environ = environment(pem)
+def effect(settings: Settings, name: str) -> str:
+    section, _, key = EFFECTS[name][0].partition(".")
+    return str(getattr(getattr(settings, section), key))
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_each_name_of_the_earlier_system_takes_effect(name: str, pem: str, tmp_path: Path) -> None:
+    expected = EFFECTS[name][2].replace(PEM, pem)
+    environ = alone(name, pem)
     settings = load(None, environ)
-    database, vault = settings.database, settings.vault
-    assert (database.name, database.user, database.password, database.parent_role) == ("accounts", "authd", SECRET, "owner")
-    files = (database.ca, database.client_certificate, database.client_key, vault.ca, vault.certificate, vault.key)
-    assert set(files) == {Path(pem)}
-    assert (vault.address, vault.database_path, vault.token, vault.role_id, vault.secret_id) == (
-        "https://vault:8200", "database/creds/authd", "t", "r", "s")
-    assert settings.spapi.roles == ("opensmtpd", "dovecot")
-    forwarder = settings.forwarder
-    assert [str(forwarder.listen), str(forwarder.local_delivery), str(forwarder.remote_relay),
-            str(forwarder.transactional_relay)] == ["127.0.0.1:2527", "[::1]:2528", "relay.example.com:25",
-                                                    "bulk.example.com:2529"]
-    assert forwarder.srs_secrets == (SECRET,)
+    assert effect(load(None, {}), name) != expected
+    assert effect(settings, name) == expected
+    assert SECRET not in repr(settings)
+    (tmp_path / "value").write_text(f"{environ.pop(name)}\n", encoding="utf-8")
+    assert effect(load(None, environ | {f"{name}_FILE": str(tmp_path / "value")}), name) == expected
+
+
+def test_all_of_them_at_once(pem: str) -> None:
+    environ = {name: value for each in EFFECTS for name, value in alone(each, pem).items()} | WITHOUT_USE
+    settings = load(None, environ | {"MAILFORWARDER_TRANSACTIONALRELAY_IP": "bulk.example.com"})
+    assert str(settings.forwarder.transactional_relay) == "bulk.example.com:2529"
+    assert str(settings.http.listen) == "127.0.0.9:8999"
+    assert str(settings.forwarder.local_delivery) == "[::1]:2528"
     assert SECRET not in repr(settings)
     told = notices(environ)
-    assert len(told) == 4
-    assert all(any(name in line for line in told)
-               for name in ("SECRET_KEY", "ALLOWED_HOSTS", "USE_X_FORWARDED_HOST", "AUTHSERVER_ENTITY_LOGO"))
+    assert len(told) == len(WITHOUT_USE)
+    assert all(any(name in line for line in told) for name in WITHOUT_USE)
     assert SECRET not in "".join(told)
 
 
@@ -180,6 +211,8 @@ BROKEN: list[tuple[str, dict[str, str], tuple[str, ...]]] = [
     ("", {"VAULT_TOKEN": f"{SECRET}\n"}, ("VAULT_TOKEN", "not shown", "line of text")),
     ("", {"VAULT_CA": "/nowhere/ca.pem"}, ("VAULT_CA", "'/nowhere/ca.pem'", "may read")),
     ('[password]\nscheme = "md5"\n', {}, ("password.scheme", "'md5'", "yescrypt")),
+    ('[http]\nmetrics_listen = "127.0.0.1:8080"\n', {}, ("http.metrics_listen", "127.0.0.1:8080", "its own")),
+    ("", {"BINDPORT_FILE": "/nowhere/port"}, ("BINDPORT_FILE", "'/nowhere/port'", "text file")),
     ("", {"BINDPORT": "http"}, ("BINDPORT", "'http'", "1 to 65535")),
     ("", {"MAILFORWARDER_REMOTERELAY_PORT": "0"}, ("MAILFORWARDER_REMOTERELAY_PORT", "'0'", "1 to 65535")),
     ("", {"MAILFORWARDER_REMOTERELAY_IP": "a b"}, ("MAILFORWARDER_REMOTERELAY_IP", "'a b:10045'", "HOST:PORT")),
@@ -205,6 +238,7 @@ def test_each_broken_configuration_is_explained(
     file.write_text(text, encoding="utf-8")
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(f"{name}_FILE", raising=False)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as ended:

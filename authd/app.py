@@ -172,8 +172,8 @@ class Daemon:
         hygiene = asyncio.create_task(jobs.repeat(
             self.database, "hygiene", _HYGIENE_SECONDS, lambda: remove_expired(self.database, self.settings, now())))
         self._running.callback(hygiene.cancel)
-        await self._running.enter_async_context(self._web(parts.services))
         await self._running.enter_async_context(self._mail(parts.services))
+        await self._running.enter_async_context(self._web(parts.services))
         if self.settings.http.metrics_listen is not None:
             await self._running.enter_async_context(self._metrics(parts.services, self.settings.http.metrics_listen))
         _log.info("authd %s is ready: %s", __version__, self.settings.http.public_url)

@@ -2,22 +2,30 @@
 
 import asyncio
 import json
+import re
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlencode
 
+import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPResponse
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
-from authd import __version__
-from authd.config.settings import SessionSettings
+from authd import __version__, app
+from authd.config import Settings
+from authd.config.settings import DatabaseSettings, SessionSettings
+from authd.errors import Conflict
 from authd.identity.facts import Login
 from authd.identity.sessions import Sessions
 from authd.sql import accounts
+from authd.sql import migrate as migrations
+from authd.sql.database import Credentials
+from authd.sql.migrate import Migration
 from tests.daemon import Daemon, free_port, running_daemon, wait_until_ready
 from tests.fixtures.oauth import SECRET, add_client
 from tests.sql.authctl import Authctl
@@ -31,12 +39,14 @@ SHARED = '[http]\nreuse_port = true\ntrusted_proxies = ["127.0.0.1"]\n[log]\nlev
 
 
 @contextmanager
-def two_on_one_port(folder: Path, database_url: str) -> Iterator[tuple[Daemon, Daemon]]:
-    port = free_port()
+def two_on_one_port(folder: Path, database_url: str, *of_each: str) -> Iterator[tuple[Daemon, Daemon]]:
+    """`of_each`: lines for the section [http] of the one and of the other."""
+    port, first, second = free_port(), *(of_each or ("", ""))
     for name in ("one", "two"):
         (folder / name).mkdir()
-    with (running_daemon(folder / "one", database_url, SHARED, port=port, ready=False) as one,
-          running_daemon(folder / "two", database_url, SHARED, port=port, ready=False) as two):
+    texts = [SHARED.replace("[log]", f"{lines}[log]") for lines in (first, second)]
+    with (running_daemon(folder / "one", database_url, texts[0], port=port, ready=False) as one,
+          running_daemon(folder / "two", database_url, texts[1], port=port, ready=False) as two):
         for daemon in (one, two):
             deadline = time.monotonic() + 20
             while "is ready" not in daemon.log:
@@ -142,19 +152,69 @@ async def test_killing_one_under_load_loses_nothing_that_was_promised(tmp_path: 
     client.close()
 
 
-async def test_during_an_upgrade_the_older_one_serves_beside_the_newer_schema(tmp_path: Path, database_url: str) -> None:
-    newer = ("INSERT INTO schema_migration (number, name, checksum, oldest_authd) "
-             "VALUES (%(number)s, 'from_the_future', 'x', %(oldest)s)")
+async def test_during_an_upgrade_the_older_one_serves_beside_the_newer_schema(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A newer authd has migrated: first by a step that the older one can live with, then by one that it cannot."""
+    ours = migrations.known()
+    added = Migration(9001, "add_nickname", "ALTER TABLE account ADD nickname text NOT NULL DEFAULT ''", __version__)
+    refusing = Migration(9002, "rename_nickname", "ALTER TABLE account RENAME nickname TO nick", "999.0.0")
+    credentials = {"client_id": "app", "client_secret": SECRET, "grant_type": "client_credentials"}
+    client: AsyncHTTPClient = SimpleAsyncHTTPClient(force_instance=True)
+
+    async def works(daemon: Daemon) -> None:
+        answer = await client.fetch(f"{daemon.base_url}/o2/token/", method="POST", body=urlencode(credentials))
+        assert answer.code == 200
+
     for name in ("running", "started", "refused"):
         (tmp_path / name).mkdir()
     async with open_database(database_url) as db:
+        await add_client(db, "app")
         with running_daemon(tmp_path / "running", database_url) as running:
-            await db.execute(newer, {"number": 9001, "oldest": __version__})
+            monkeypatch.setattr(migrations, "known", lambda: (*ours, added))
+            assert await migrations.migrate(db) == (added,)
             with running_daemon(tmp_path / "started", database_url) as started:
                 for daemon in (running, started):
-                    await asyncio.to_thread(wait_until_ready, daemon)
-            await db.execute(newer, {"number": 9002, "oldest": "999.0.0"})
+                    await works(daemon)
+            monkeypatch.setattr(migrations, "known", lambda: (*ours, added, refusing))
+            assert await migrations.migrate(db) == (refusing,)
             with running_daemon(tmp_path / "refused", database_url, ready=False) as refused:
                 assert await asyncio.to_thread(refused.process.wait, 10) == 1
                 assert "the database needs authd 999.0.0 or newer" in refused.log
-            await asyncio.to_thread(wait_until_ready, running)
+            await works(running)
+    client.close()
+
+
+async def test_a_newer_one_waits_for_its_migrations_while_the_older_one_serves(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What `serve` of a newer authd says to a database that only the older one has migrated."""
+    added = Migration(9001, "add_nickname", "ALTER TABLE account ADD nickname text", __version__)
+    newer = (*migrations.known(), added)
+    monkeypatch.setattr(migrations, "known", lambda: newer)
+    settings = replace(Settings(), database=DatabaseSettings(url=database_url))
+    with running_daemon(tmp_path, database_url) as older:
+        daemon = app.Daemon(settings, Credentials(database_url), lambda: settings)
+        try:
+            with pytest.raises(Conflict, match="lacks 1 migrations; run: authd migrate"):
+                await daemon.start()
+        finally:
+            await daemon.stop()
+        await asyncio.to_thread(wait_until_ready, older)
+
+
+async def test_each_of_two_on_one_port_has_metrics_of_its_own(tmp_path: Path, database_url: str) -> None:
+    first, second = free_port() + 1, free_port() + 2
+    client: AsyncHTTPClient = SimpleAsyncHTTPClient(force_instance=True)
+    with two_on_one_port(tmp_path, database_url, f"metrics_listen = \"127.0.0.1:{first}\"\n",
+                         f"metrics_listen = \"127.0.0.1:{second}\"\n") as (one, _):
+        for _ in range(CONNECTIONS):
+            await client.fetch(f"{one.base_url}/health/")
+        counts = []
+        for port in (first, second):
+            metrics = (await client.fetch(f"http://127.0.0.1:{port}/metrics")).body.decode()
+            found = re.search(r'request_seconds_count\{handler="health.Health",status="2xx"\} (\S+)', metrics)
+            counts.append(float(found[1]) if found else 0.0)
+    assert sum(counts) == CONNECTIONS
+    assert min(counts) > 0
+    client.close()

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 
+import pytest
+
 from authd.docker import scope
 from authd.errors import InvalidInput
 from authd.smtp import grammar, message, signing_policy
@@ -116,11 +118,11 @@ def _client(choice: int, arriving: Iterable[bytes]) -> tuple[list[Reply], bool, 
 
 def commands(data: bytes) -> None:
     """What the grammar accepts, it writes so that it accepts it again; it raises nothing but GrammarError."""
-    try:
-        argument = grammar.text(data)
-    except GrammarError:
-        assert any(byte < 32 or byte > 126 for byte in data)
-        return
+    printable = bytes(byte for byte in data if 32 <= byte <= 126)
+    if printable != data:
+        with pytest.raises(GrammarError):
+            grammar.text(data)
+    argument = grammar.text(printable)
     for written in (argument, f"FROM:<{argument}>", f"FROM:<a@b> {argument}"):
         try:
             sender, given = grammar.parse_mail(written)

@@ -131,6 +131,8 @@ def _summary(file: Path | None, settings: Settings) -> str:
     lines = [f"configuration: {file or 'none, defaults'}",
              f"web: {scheme}://{http.listen}, known to people as {http.public_url}",
              f"database: {where}"]
+    if http.metrics_listen is not None:
+        lines.append(f"metrics: also on http://{http.metrics_listen}")
     if vault.database_path:
         lines.append(f"credentials: {vault.database_path} of the Vault at {vault.address}")
     if database.parent_role:

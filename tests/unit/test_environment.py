@@ -178,9 +178,10 @@ def test_check_config_reads_the_folders_and_tells_what_it_would_do(
           VAULT_DATABASE_PATH="database/creds/authd", VAULT_TOKEN=SECRET)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as ended:
-        cli.main(["check-config", "--appconfig", str(tmp_path)])
+        cli.main(["check-config", "--appconfig", str(tmp_path), "--set", "http.metrics_listen=127.0.0.1:9100"])
     assert ended.value.code == 0
     said = capsys.readouterr().out
+    assert "metrics: also on http://127.0.0.1:9100" in said
     assert "database: PostgreSQL at 127.0.0.1:5432" in said
     assert "credentials: database/creds/authd of the Vault at https://vault.local:8200/" in said
     assert "note: environment: SECRET_KEY has no effect" in said

@@ -17,6 +17,7 @@ from authd.embedded import EmbeddedPostgres
 from authd.sql.database import Credentials, Database
 from authd.sql.migrate import migrate
 from tests import long_runs
+from tests.result_pages import Recorder
 
 _numbers = itertools.count()
 
@@ -24,6 +25,7 @@ _numbers = itertools.count()
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="fail where a peer is not installed, instead of skipping")
     parser.addoption("--long", action="store_true", help="also what takes minutes")
+    parser.addoption("--write-pages", action="store_true", help="write the pages of docs/reference that these tests make")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -31,6 +33,9 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["AUTHD_TEST_ALL"] = "1"
     if config.getoption("--long"):
         os.environ["AUTHD_TEST_LONG"] = "1"
+    config.addinivalue_line("markers", "peer(name, ...): the programs of others that a test in tests/peers runs")
+    if config.getoption("--write-pages"):
+        config.pluginmanager.register(Recorder())
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -22,6 +22,8 @@ from tests.http.support import PASSWORD
 from tests.installation import NAME, Installation, installation
 from tests.support import ROOT, missing, open_database, require_program
 
+pytestmark = pytest.mark.peer("Apache")
+
 MODULES = Path("/usr/lib/apache2/modules")
 MANUAL = (ROOT / "docs" / "how-to" / "apache.md").read_text(encoding="utf-8")
 ASSETS = 50

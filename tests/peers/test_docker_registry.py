@@ -15,6 +15,8 @@ import pytest
 from tests.http.support import PASSWORD
 from tests.peers.registry import Answer, Site, make_image, running_site
 
+pytestmark = pytest.mark.peer("Docker Registry", "Skopeo")
+
 
 @pytest.fixture(scope="module")
 def site(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
@@ -133,6 +135,7 @@ def test_token_headers(site: Site, owner: str, header: str, status: str) -> None
         site.authctl.said("dockerauth", "registry", "edit", "--client-id", site.service, "--token-header", "x5c")
 
 
+@pytest.mark.peer("Docker CLI", "Docker Registry", "Skopeo")
 def test_docker_login_keeps_an_identity_token_that_dies_with_the_account(site: Site, owner: str) -> None:
     name = site.add_user("captain")
     site.allow("--user", name, "--pull", "app")
@@ -155,6 +158,7 @@ def test_docker_login_keeps_an_identity_token_that_dies_with_the_account(site: S
     assert site.token(**fields)[0] == 401
 
 
+@pytest.mark.peer("Docker CLI", "Docker Registry", "Skopeo")
 def test_what_ends_an_identity_token(site: Site, owner: str) -> None:
     """A new password, the end of the service user it was made with, and an administrator's word."""
     name = site.add_user("sailor")
@@ -194,6 +198,7 @@ def test_a_right_that_is_taken_away(site: Site, owner: str) -> None:
     assert not site.skopeo("inspect", site.image("app"), user=name)
 
 
+@pytest.mark.peer("Docker CLI", "Docker Registry", "Skopeo")
 def test_who_guesses_has_to_wait(site: Site, owner: str) -> None:
     name = site.add_user("victim")
     for number in range(10):
@@ -225,6 +230,7 @@ def runroot() -> Iterator[str]:
         yield folder
 
 
+@pytest.mark.peer("Podman", "Buildah", "Docker Registry")
 @pytest.mark.parametrize("program", ["podman", "buildah"])
 def test_podman_and_buildah(site: Site, owner: str, tmp_path: Path, runroot: str, program: str) -> None:
     """They build an image of one file, push it and pull it again; a reader may pull and not push."""

@@ -15,6 +15,8 @@ from tests.http.support import PASSWORD
 from tests.installation import NAME, Installation, installation
 from tests.support import ROOT, require_program
 
+pytestmark = pytest.mark.peer("Dovecot")
+
 MANUAL = (ROOT / "docs" / "how-to" / "dovecot.md").read_text(encoding="utf-8")
 PROGRAM = "/usr/bin/checkpassword -m checkpassword -u https://auth.example.com --jwtkey /etc/authd/jwt.pem"
 

@@ -24,6 +24,8 @@ from tests.fixtures.mail import SECRET_HASH, add_account, add_domain, add_list, 
 from tests.peers.mail_role import MailRole, mail_role
 from tests.support import ROOT, open_database, require_program
 
+pytestmark = pytest.mark.peer("Dovecot")
+
 NOBODY = 65534
 MANUAL = ROOT / "docs" / "how-to" / "dovecot.md"
 INSTALLED = ("password_query = SELECT creds.primary_alias AS user, creds.password AS password "

@@ -14,6 +14,8 @@ from tests.smtp.forwarding import JOE, populate, running_forwarder, text
 from tests.smtp.support import Delivered, Sink, example_keys, running_signer, running_sink
 from tests.support import open_database
 
+pytestmark = pytest.mark.peer("OpenSMTPD")
+
 BODY = "From: Ann <ann@example.com>\r\nSubject: hello\r\n\r\nHello all.\r\n"
 TAKEN = ("alice@example.com", "A.Smith@example.com", "team@example.com", "x@gone.example")
 REFUSED = ("nobody@example.com", "blocked@example.com", "asleep@example.com")

@@ -16,6 +16,8 @@ from tests.smtp.support import Sink, running_sink
 from tests.sql.test_spapi import populate
 from tests.support import ROOT, missing, open_database
 
+pytestmark = pytest.mark.peer("OpenSMTPD")
+
 MANUAL = (ROOT / "docs" / "how-to" / "opensmtpd.md").read_text(encoding="utf-8")
 TABLE_PROGRAM = Path("/usr/libexec/opensmtpd/table-postgres")
 

@@ -16,6 +16,8 @@ from authd.smtp.srs import Srs
 from tests.daemon import free_port
 from tests.support import require_program
 
+pytestmark = pytest.mark.peer("PostSRSd")
+
 SRS = Srs([b"the first secret", b"the second"])
 SENDERS = (
     "joe@a.example", "Joe.X=y@Sub.A.example", "a+b@x.example", "o'brien@x.example", "first-last@x-y.example", "x@y",

@@ -1,5 +1,5 @@
-"""Independent programs around the signer: swaks hands mail in, dkimpy and OpenDKIM verify what comes out, and OpenSMTPD is the
-neighbour on both sides, as in the documentation."""
+"""Independent programs around the signer: swaks hands mail in, dkimpy, OpenDKIM and Mail::DKIM (RSA alone) verify what
+comes out, and OpenSMTPD is the neighbour on both sides, as in the documentation."""
 
 import asyncio
 import importlib.metadata
@@ -12,6 +12,7 @@ import pytest
 
 from tests.daemon import free_port
 from tests.peers.opensmtpd import opensmtpd
+from tests.peers.versions import version as peer_version
 from tests.smtp.support import (
     Delivered,
     Sink,
@@ -88,6 +89,20 @@ def opendkim_says(content: bytes, folder: Path) -> str:
     return said
 
 
+def mail_dkim_says(content: bytes, folder: Path) -> list[str]:
+    """Mail::DKIM's verdict on each signature that it understands, offline."""
+    (folder / "zone").write_text("".join(f"{name.decode().rstrip('.')} {value.decode()}\n"
+                                         for name, value in records(*BOTH).items()))
+    print("Mail::DKIM", peer_version("Mail::DKIM"))
+    done = subprocess.run([require_program("perl"), str(Path(__file__).with_name("mail_dkim.pl")), str(folder / "zone")],
+                          input=content, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.decode().splitlines()
+    print(said)
+    return said
+
+
+@pytest.mark.peer("Swaks", "dkimpy", "OpenDKIM", "Mail::DKIM")
 @pytest.mark.parametrize("name", MESSAGES)
 async def test_what_swaks_sends_verifies(name: str, tmp_path: Path) -> None:
     message = await sent_by_swaks(MESSAGES[name], tmp_path)
@@ -99,13 +114,16 @@ async def test_what_swaks_sends_verifies(name: str, tmp_path: Path) -> None:
     said = opendkim_says(message.content, tmp_path)
     assert "dkim=pass (2048-bit key)" in said and "header.a=rsa-sha256" in said
     assert "dkim=pass header.d=example.com header.i=@example.com header.a=ed25519-sha256" in said
+    assert "rsa-sha256 pass" in mail_dkim_says(message.content, tmp_path)
 
 
-async def test_opendkim_sees_a_change(tmp_path: Path) -> None:
+@pytest.mark.peer("Swaks", "OpenDKIM", "Mail::DKIM")
+async def test_others_see_a_change(tmp_path: Path) -> None:
     message = await sent_by_swaks(MESSAGES["plain"], tmp_path)
     for changed in (message.content.replace(b"Hello", b"Hullo"), b"Reply-To: eve@example.org\r\n" + message.content):
         said = opendkim_says(changed, tmp_path)
         assert "dkim=pass" not in said and "dkim=fail" in said
+        assert not any(line.endswith(" pass") for line in mail_dkim_says(changed, tmp_path))
 
 
 OPENSMTPD = """
@@ -127,6 +145,7 @@ def port_for_signed_mail() -> int:
         return free_port()
 
 
+@pytest.mark.peer("OpenSMTPD", "dkimpy")
 async def test_opensmtpd_on_both_sides(tmp_path: Path) -> None:
     contents = [text.encode().replace(b"\n", b"\r\n").replace(b"X-Empty", b"Bcc: eve@example.org\r\nX-Empty")
                 for text in MESSAGES.values()]

@@ -39,6 +39,7 @@ def with_certificate(folder: Path) -> tuple[MailTls, Path]:
     return MailTls.load(settings, set()), authority.ca_file
 
 
+@pytest.mark.peer("Swaks")
 @pytest.mark.parametrize(("protocol", "received"), [("ESMTP", b"ESMTPS"), ("LMTP", b"LMTPS")])
 async def test_swaks_hands_mail_in_through_tls(protocol: str, received: bytes, tmp_path: Path) -> None:
     tls, ca_file = with_certificate(tmp_path)
@@ -52,6 +53,7 @@ async def test_swaks_hands_mail_in_through_tls(protocol: str, received: bytes, t
     assert b" with " + received + b" id " in message.content and b"Hello." in message.content
 
 
+@pytest.mark.peer("OpenSMTPD")
 async def test_opensmtpd_uses_tls_where_we_offer_it(tmp_path: Path) -> None:
     tls, _ = with_certificate(tmp_path)
     async with running_sink(Sink()) as sink, running_signer(sink, Keys(), tls=lambda: tls) as signer:
@@ -118,6 +120,7 @@ def dovecot(tmp_path: Path) -> Iterator[tuple[int, Path, Authority]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.mark.peer("Dovecot")
 async def test_dovecot_gets_mail_by_lmtp_through_required_tls(dovecot: tuple[int, Path, Authority], tmp_path: Path) -> None:
     port, folder, authority = dovecot
     (tmp_path / "other").mkdir()

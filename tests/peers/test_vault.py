@@ -25,6 +25,8 @@ from tests.openbao import PARENT, OpenBao, running_openbao
 from tests.support import open_database
 from tests.tls import make_authority
 
+pytestmark = pytest.mark.peer("OpenBao")
+
 
 @pytest.fixture(scope="module")
 def bao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenBao]:

@@ -38,6 +38,8 @@ from tests.smtp.support import Sink, connected, running_sink
 from tests.sql.authctl import Authctl
 from tests.support import open_database
 
+pytestmark = pytest.mark.peer("OpenBao")
+
 LONG = bool(os.environ.get("AUTHD_TEST_LONG"))
 SECONDS, LONGEST = (10, 20) if LONG else (4, 8)  # of the credentials' life
 DURATION, SEALED, CALM = (180, 20, 30) if LONG else (12, 7, 3)  # seconds: of a test, of a part

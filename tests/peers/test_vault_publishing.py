@@ -14,6 +14,8 @@ import requests
 from tests.openbao import program
 from tests.sql.authctl import Authctl
 
+pytestmark = pytest.mark.peer("OpenBao")
+
 
 @pytest.fixture(scope="module")
 def vault() -> Iterator[Any]:

@@ -211,9 +211,9 @@ class _SinkConnection(asyncio.Protocol):
 
 @asynccontextmanager
 async def running_sink(sink: Sink) -> AsyncIterator[Sink]:
-    """The sink on a port of its own."""
+    """The sink on a port of its own, or on the one that it has."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _SinkConnection(sink), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: _SinkConnection(sink), "127.0.0.1", sink.port)
     sink.port = server.sockets[0].getsockname()[1]
     try:
         yield sink

@@ -46,6 +46,7 @@ def run(script: str, daemon: Daemon, *arguments: str) -> dict[str, Any]:
     return report
 
 
+@pytest.mark.peer("openid-client")
 @pytest.mark.parametrize("method", ["basic", "post"])
 @pytest.mark.parametrize("client_id", ["confidential", "jwt", "elliptic"])
 def test_openid_client(daemon: Daemon, client_id: str, method: str) -> None:
@@ -55,11 +56,13 @@ def test_openid_client(daemon: Daemon, client_id: str, method: str) -> None:
     assert report == {"oidc": expected, "oauth2": expected}
 
 
+@pytest.mark.peer("openid-client")
 def test_openid_client_as_a_native_application(daemon: Daemon) -> None:
     report = run("openid_client.mjs", daemon, "native", "-", CALLBACK, "alice@example.com", PASSWORD, "none")
     assert report["oidc"] == {"email": "alice@example.com", "name": "Alice Example", "refused": "invalid_grant"}
 
 
+@pytest.mark.peer("oauth4webapi")
 @pytest.mark.parametrize("client_id", ["confidential", "jwt", "elliptic", "edwards"])
 def test_oauth4webapi(daemon: Daemon, client_id: str) -> None:
     report = run("oauth4webapi.mjs", daemon, client_id, SECRET, CALLBACK, "alice@example.com", PASSWORD)

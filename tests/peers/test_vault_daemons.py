@@ -26,6 +26,8 @@ from tests.openbao import PARENT, PATH, OpenBao, running_openbao
 from tests.sql.authctl import Authctl
 from tests.support import open_database
 
+pytestmark = pytest.mark.peer("OpenBao")
+
 DOMAIN = "auth.example.com"
 PASSWORD = "correct horse battery"
 PROXIED = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": DOMAIN, "X-Forwarded-For": "10.1.2.3"}

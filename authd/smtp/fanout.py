@@ -5,7 +5,7 @@ Which copies travel together says their LegKey; what their answers come to, deli
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from authd.smtp.grammar import NO_RECIPIENT_PARAMETERS, MailParameters, RecipientParameters
@@ -133,7 +133,8 @@ class FanOut:
 
     def _mail_parameters(self, key: LegKey) -> MailParameters:
         """A list sends a message of its own (RFC 3461 section 5.2.7.3)."""
-        return self._parameters if key.mailing_list is None else replace(self._parameters, ret=None, envid=None)
+        given = self._parameters
+        return given if key.mailing_list is None else MailParameters(given.size, given.body)
 
     def _recipient_parameters(self, copy: Copy) -> RecipientParameters:
         return self._asked[copy.key] if copy.leg.mailing_list is None else NO_RECIPIENT_PARAMETERS

@@ -140,6 +140,7 @@ class ForwarderPipeline:
 
     def __init__(self, forwarder: ForwarderListener) -> None:
         self._forwarder = forwarder
+        self._served = ""  # the address of a client that is served, which is the same for all its messages
         self._transaction: _Transaction | None = None
 
     @property
@@ -151,8 +152,9 @@ class ForwarderPipeline:
     async def mail(self, mail: Mail, client: Client) -> Reply:
         """Begins a transaction. Downstreams hear of it with the first recipient, as only that says which they are."""
         forwarder = self._forwarder
-        if not forwarder.serves(client):
+        if client.address != self._served and not forwarder.serves(client):
             return replies.CLIENT_REFUSED
+        self._served = client.address
         message_id = forwarder.new_id()
         request_id.set(message_id)
         self._transaction = _Transaction(

@@ -60,7 +60,7 @@ class Path:
         local_part = self.local_part
         if not self.domain:
             return local_part
-        if not _PLAIN_LOCAL_PART.fullmatch(local_part):
+        if not (local_part.isalnum() or _PLAIN_LOCAL_PART.fullmatch(local_part)):
             local_part = '"' + local_part.replace("\\", "\\\\").replace('"', '\\"') + '"'
         return f"{local_part}@{self.domain}"
 

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
+from functools import lru_cache
 
 from authd.smtp import grammar
 
 _NEXT_FIELD = re.compile(rb"\r\n(?![ \t])")
+_date = lru_cache(1)(format_datetime)  # the same for all messages of a second
 _UNSAFE = re.compile(r"[^A-Za-z0-9._:\[\]-]")
 
 
@@ -66,4 +68,5 @@ def received(client: Client, hostname: str, message_id: str, now: datetime) -> b
     if not grammar.is_host(client.name):
         source = f"{literal} (HELO {_UNSAFE.sub('?', client.name)})"
     return (f"Received: from {source}\r\n\tby {hostname} with {client.protocol} id {message_id};\r\n"
-            f"\t{format_datetime(now)}\r\n").encode("ascii")
+            f"\t{_date(now.replace(microsecond=0))}\r\n").encode("ascii")
+

@@ -17,7 +17,7 @@ from authd.smtp.transparency import END_OF_DATA
 
 LONGEST_REPLY = 65536
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
-_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_HARMLESS = bytes(byte if byte == 9 or (byte >= 32 and byte != 127) else ord("?") for byte in range(256))  # no controls
 
 
 class DownstreamError(Unavailable):
@@ -158,7 +158,7 @@ class RelaySession:
         self._lines.append(line)
         self._lines_size += len(line)
         if match[2] != b"-":
-            texts = tuple(_CONTROL.sub(b"?", line[4:]) for line in self._lines)
+            texts = tuple([line[4:].translate(_HARMLESS) for line in self._lines])
             self._lines.clear()
             self._lines_size = 0
             self._take_reply(Reply(int(match[1]), texts))

@@ -110,14 +110,6 @@ class Database:
         old.retire()
         self._replaced.set()
 
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Connection]:
-        pool, connection = await self._acquire()
-        try:
-            yield connection
-        finally:
-            pool.release(connection)
-
     async def _acquire(self) -> tuple[Pool, Connection]:
         while True:
             pool = self._pool
@@ -145,30 +137,36 @@ class Database:
         """Connections in use."""
         return self._pool.busy
 
+    async def _run(self, statement: str, parameters: Mapping[str, Any]) -> tuple[list[tuple[Any, ...]], int]:
+        pool, connection = await self._acquire()
+        try:
+            return await connection.run(statement, parameters)
+        finally:
+            pool.release(connection)
+
     async def fetch_all(self, statement: str, parameters: Mapping[str, Any] = _NOTHING) -> list[tuple[Any, ...]]:
-        async with self._connection() as connection:
-            return (await connection.run(statement, parameters))[0]
+        return (await self._run(statement, parameters))[0]
 
     async def fetch_one(self, statement: str, parameters: Mapping[str, Any] = _NOTHING) -> tuple[Any, ...] | None:
-        async with self._connection() as connection:
-            rows = (await connection.run(statement, parameters))[0]
-            return rows[0] if rows else None
+        rows = (await self._run(statement, parameters))[0]
+        return rows[0] if rows else None
 
     async def execute(self, statement: str, parameters: Mapping[str, Any] = _NOTHING) -> int:
-        async with self._connection() as connection:
-            return (await connection.run(statement, parameters))[1]
+        return (await self._run(statement, parameters))[1]
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Commits at the end of the block; an exception rolls back. Conflicts found at COMMIT are raised too."""
-        async with self._connection() as connection:
-            transaction = Transaction(connection)
-            try:
-                yield transaction
-                await transaction.end("COMMIT")
-            except BaseException:
-                await _roll_back(connection, transaction)
-                raise
+        pool, connection = await self._acquire()
+        transaction = Transaction(connection)
+        try:
+            yield transaction
+            await transaction.end("COMMIT")
+        except BaseException:
+            await _roll_back(connection, transaction)
+            raise
+        finally:
+            pool.release(connection)
 
 
 async def _roll_back(connection: Connection, transaction: Transaction) -> None:

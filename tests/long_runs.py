@@ -17,8 +17,8 @@ COUNTED = ("session", "grammar")  # what the names of those rows begin with
 
 HEAD = f"""# Long runs
 
-What `tools/test --long` did when it last ran: more than continuous integration has time for, which runs a fixed share of
-each. Written by tests/long_runs.py at the end of such a run, never by hand. A row is written only if its test passed.
+What `tools/test --long`, or a part of it, did when it last ran: more than continuous integration has time for, which runs
+a fixed share of each. Written by tests/long_runs.py at the end of such a run, never by hand. What failed has no row.
 The rows of the session machine and of the grammar must have {FUZZED:,} inputs or more together. `longest` is what the
 slowest input took, in milliseconds of CPU.
 

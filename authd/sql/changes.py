@@ -31,9 +31,9 @@ class Changes:
 
     async def stop(self) -> None:
         """Ends listening."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        while self._task is not None and not self._task.done():
+            self._task.cancel()  # a connection that is ready at this moment hides it (asyncio.wait_for of Python 3.11)
+            await asyncio.wait({self._task}, timeout=_FIRST_PAUSE)
 
     def reopen(self) -> None:
         """Listens on a new connection, as the database's credentials now say."""
@@ -43,7 +43,7 @@ class Changes:
 
     async def _run(self) -> None:
         pause = _FIRST_PAUSE
-        while True:
+        while self._is_wanted():
             try:
                 connection = await self._database.connect()
                 try:
@@ -51,7 +51,7 @@ class Changes:
                     pause = _FIRST_PAUSE
                     self._tell_all()
                     self.listening.set()
-                    while True:
+                    while self._is_wanted():
                         self._tell(await connection.notification())
                 finally:
                     self.listening.clear()
@@ -60,6 +60,10 @@ class Changes:
                 _log.warning("not listening for changes, caches live at most 60 s: %s", error)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _is_wanted(self) -> bool:
+        """False for a task that `reopen` has replaced and whose cancellation was hidden."""
+        return self._task is asyncio.current_task()
 
     def _tell(self, name: str) -> None:
         for forget in self._subscribers.get(name, ()):

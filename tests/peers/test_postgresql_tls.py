@@ -21,11 +21,9 @@ from authd.credentials import configured
 from authd.errors import DatabaseUnavailable
 from authd.sql.database import Credentials, Database, SessionOptions
 from authd.sql.migrate import migrate
-from tests.daemon import free_port
+from tests.daemon import free_port, running_daemon
 from tests.support import missing
 from tests.tls import Authority, make_authority
-
-pytestmark = pytest.mark.peer("PostgreSQL")
 
 HBA = """\
 local all postgres trust
@@ -117,6 +115,33 @@ async def test_the_schema_can_be_migrated_on_debians_version(server: Server) -> 
         assert await migrate(database)
     finally:
         database.close()
+
+
+async def test_a_daemon_with_a_client_certificate_and_two_hosts_of_which_the_first_is_down(
+    server: Server, tmp_path: Path,
+) -> None:
+    """By the variables of the earlier system; every connection is encrypted and logs in with the certificate."""
+    certificate, key = server.authority.client_files("authd")
+    environ = {"DATABASE_USER": "authd", "POSTGRESQL_CA": str(server.authority.ca_file), "DB_SSLCERT": str(certificate),
+               "DB_SSLKEY": str(key)}
+    url = f"postgresql://localhost:{free_port()},localhost:{server.port}/secured?target_session_attrs=read-write"
+    text = "[database]\nmigrate_on_start = true\n"
+    with running_daemon(tmp_path, url, text, environ=environ) as daemon:
+        database = Database(Credentials(f"{secured(server)}&sslcert={certificate}&sslkey={key}"))
+        try:
+            rows = await database.fetch_all(
+                "SELECT DISTINCT ssl, client_dn FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) "
+                "WHERE datname = 'secured' AND pid <> pg_backend_pid()")
+            print((await database.fetch_all("SELECT version()"))[0][0])
+        finally:
+            database.close()
+        assert rows == [(True, "/CN=authd")]
+        assert await asyncio.to_thread(daemon.stop) == 0
+        assert "Traceback" not in daemon.log
+    with running_daemon(tmp_path, url, text, environ=environ | {"DB_SSLCERT": str(key)}, ready=False) as daemon:
+        while "waiting for the database" not in daemon.log:
+            assert daemon.process.poll() is None, daemon.log
+        assert await asyncio.to_thread(daemon.stop) == 0
 
 
 async def test_another_authority_and_another_name_are_refused(server: Server, tmp_path: Path) -> None:

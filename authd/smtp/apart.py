@@ -1,37 +1,48 @@
-"""Recipients whom a client that speaks SMTP shall bring in a transaction of their own. Pure.
+"""Which recipients a client that speaks SMTP shall bring in different transactions. Pure.
 
-SMTP has one answer to the end of data. Where one recipient was refused for good and another was not, no answer fits both: the
-message is deferred, and at its next try such a recipient is not taken beside others (RFC 5321 section 4.5.3.1.10). Alone it
-gets its own downstream's answer. See docs/decisions/0009-one-answer-for-several-recipients.md.
+SMTP has one answer to the end of data. Where some recipients were refused for good and others were not, no answer fits all: the
+message is deferred, and at its next try the ones are not taken beside the others (RFC 5321 section 4.5.3.1.10). Among
+themselves they get their own downstream's answer. See docs/decisions/0009-one-answer-for-several-recipients.md.
 """
 
+import itertools
+from collections.abc import Iterable, Mapping
+
+from authd.smtp.replies import Reply
+
 MOST = 10_000
+TOGETHER = 0  # the group of all recipients that were never set apart
 
 
 class Apart:
-    """Pairs of sender and recipient, in any case; the oldest go first where they become too many.
+    """Groups of recipients, for each sender, in any case. The oldest members go first where they become too many.
 
     Nothing is lost with them: the message is deferred once more, and they are known again.
     """
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
-        self._pairs: dict[tuple[str, str], None] = {}
+        self._groups: dict[tuple[str, str], int] = {}
+        self._numbers = itertools.count(TOGETHER + 1)
 
-    def __contains__(self, pair: tuple[str, str]) -> bool:
-        return bool(self._pairs) and _key(*pair) in self._pairs
+    def group(self, sender: str, recipient: str) -> int:
+        """Recipients of one group may come together."""
+        return self._groups.get(_key(sender, recipient), TOGETHER) if self._groups else TOGETHER
 
-    def add(self, sender: str, recipient: str) -> None:
-        """The recipient comes alone from now on, where it is mail from that sender."""
-        key = _key(sender, recipient)
-        self._pairs.pop(key, None)
-        self._pairs[key] = None
-        while len(self._pairs) > self._most:
-            del self._pairs[next(iter(self._pairs))]
+    def set_apart(self, sender: str, refused: Mapping[str, Reply]) -> None:
+        """Recipients that were refused while others were not: those with the same refusal become a group."""
+        numbers = {reply: next(self._numbers) for reply in {*refused.values()}}
+        for recipient, reply in refused.items():
+            key = _key(sender, recipient)
+            self._groups.pop(key, None)
+            self._groups[key] = numbers[reply]
+        while len(self._groups) > self._most:
+            del self._groups[next(iter(self._groups))]
 
-    def discard(self, sender: str, recipient: str) -> None:
-        """The recipient has had an answer of its own."""
-        self._pairs.pop(_key(sender, recipient), None)
+    def discard(self, sender: str, recipients: Iterable[str]) -> None:
+        """The recipients have had their answer."""
+        for recipient in recipients:
+            self._groups.pop(_key(sender, recipient), None)
 
 
 def _key(sender: str, recipient: str) -> tuple[str, str]:

@@ -129,12 +129,12 @@ class Deliveries:
             return replies.COPY_FAILED
         return answers[0] if answers else replies.FORWARDING_LOOP
 
-    def contested(self) -> list[str]:
-        """The recipients that are refused for good while others are not: those that an answer for all does not fit."""
+    def contested(self) -> dict[str, Reply]:
+        """The recipients that are refused for good while others are not, so that no answer fits all; and their refusals."""
         answers = [(recipient, reply) for recipient, reply in zip(self.recipients, self.answers(), strict=True)
                    if reply != replies.FORWARDING_LOOP]
-        refused = [recipient for recipient, reply in answers if reply.code >= 500]
-        return refused if len(refused) < len(answers) else []
+        refused = {recipient: reply for recipient, reply in answers if reply.code >= 500}
+        return refused if any(reply.code < 500 for _, reply in answers) else {}
 
     def left_out(self) -> list[Refused]:
         """Members of lists that were refused for good while the list as a whole got the message."""

@@ -18,7 +18,7 @@ from authd.config.settings import ForwarderSettings, SmtpSettings
 from authd.identity.addresses import is_within
 from authd.log import request_id
 from authd.smtp import forwarded, inspection, message, replies
-from authd.smtp.apart import Apart
+from authd.smtp.apart import TOGETHER, Apart
 from authd.smtp.deliveries import Deliveries, delivered_to
 from authd.smtp.fanout import FanOut
 from authd.smtp.grammar import Path
@@ -125,7 +125,7 @@ class _Transaction:
     sender: Path
     fan_out: FanOut
     deliveries: Deliveries
-    is_alone: bool = False  # its one recipient has to come without others
+    group: int = TOGETHER  # of its recipients (apart.py)
     handover: Handover | None = None
     is_accepted: bool = False
 
@@ -165,13 +165,13 @@ class ForwarderPipeline:
         """Resolves the recipient and asks the downstreams about every copy that it needs."""
         transaction, apart = self._current(), self._forwarder.apart
         sender, name = str(transaction.sender), str(recipient.path)
-        comes_alone = transaction.dialect is Dialect.SMTP and (sender, name) in apart
-        if (comes_alone or transaction.is_alone) and transaction.deliveries.recipients:
+        group = apart.group(sender, name) if transaction.dialect is Dialect.SMTP else TOGETHER
+        if group != transaction.group and transaction.deliveries.recipients:
             return replies.TOO_MANY_RECIPIENTS
-        transaction.is_alone = comes_alone
+        transaction.group = group
         answer = await self._offer(transaction, recipient)
         if answer.code >= 500:
-            apart.discard(sender, name)
+            apart.discard(sender, [name])
         if not answer.is_positive:
             _log.info("from=<%s> to=<%s> refused: %s", sender, name, answer)
         return answer
@@ -260,13 +260,12 @@ class ForwarderPipeline:
         return await transaction.handover.run(content)
 
     def _set_apart(self, transaction: _Transaction, answer: Reply | Sequence[Reply]) -> None:
-        """Learns from the answer which recipients have to come alone next time, and which have."""
+        """Learns from the answer which recipients may not come together next time, and which have had theirs."""
         if isinstance(answer, Reply) and transaction.dialect is Dialect.SMTP:
             sender, deliveries, apart = str(transaction.sender), transaction.deliveries, self._forwarder.apart
-            for recipient in deliveries.contested():
-                apart.add(sender, recipient)
-            if transaction.is_alone and not 400 <= answer.code < 500:
-                apart.discard(sender, deliveries.recipients[0])
+            apart.set_apart(sender, deliveries.contested())
+            if transaction.group != TOGETHER and not 400 <= answer.code < 500:
+                apart.discard(sender, deliveries.recipients)
 
     def _inspect(self, spool: Spool, sender: str, needs_7bit: bool) -> tuple[Inspected, bytes]:
         inspected = inspection.inspect(spool, self._forwarder.settings, needs_7bit=needs_7bit)

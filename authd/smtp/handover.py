@@ -64,6 +64,7 @@ class Handover:
                 await self._write_for_sure()
                 raise
         self._fan_out.give_up()
+        self.is_committing |= self._has_rows  # a client that leaves with its answer does not keep us from forgetting them
         return self._answer()
 
     async def answered(self, heard: bool) -> None:

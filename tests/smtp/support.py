@@ -117,6 +117,8 @@ class _SinkConnection(asyncio.Protocol):
                 fault = self._sink.fault("content")
                 if fault is not None:
                     self._is_deaf = True
+                    if fault == SILENT:
+                        self._transport.pause_reading()
                     self._say_or_close(fault)
                     return
                 end = self._input.find(b"\r\n.\r\n", searched)

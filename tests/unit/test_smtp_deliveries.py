@@ -157,14 +157,14 @@ def sent_to(*names: str, **said: Reply) -> Deliveries:
 
 def test_a_lasting_refusal_is_no_answer_for_who_has_the_message() -> None:
     deliveries = sent_to("ann", "bob", "eve", bob=SPAM)
-    assert (deliveries.answer(), deliveries.contested()) == (replies.COPY_FAILED, ["bob@example.com"])
+    assert (deliveries.answer(), deliveries.contested()) == (replies.COPY_FAILED, {"bob@example.com": SPAM})
     deliveries = sent_to("ann", "bob", ann=FULL, bob=SPAM)
-    assert (deliveries.answer(), deliveries.contested()) == (FULL, ["bob@example.com"])
+    assert (deliveries.answer(), deliveries.contested()) == (FULL, {"bob@example.com": SPAM})
 
 
 def test_a_lasting_refusal_of_everybody_is_an_answer() -> None:
     for deliveries in (sent_to("ann", "bob", ann=UNKNOWN, bob=SPAM), sent_to("ann", ann=UNKNOWN)):
-        assert (deliveries.answer(), deliveries.contested()) == (UNKNOWN, [])
+        assert (deliveries.answer(), deliveries.contested()) == (UNKNOWN, {})
 
 
 def test_a_loop_beside_a_refusal_is_no_answer() -> None:
@@ -173,7 +173,7 @@ def test_a_loop_beside_a_refusal_is_no_answer() -> None:
     offer(deliveries, direct("ann"))
     deliveries.drop_loops({"team@example.com"})
     send(deliveries, ann=SPAM)
-    assert (deliveries.answer(), deliveries.contested()) == (SPAM, [])
+    assert (deliveries.answer(), deliveries.contested()) == (SPAM, {})
 
 
 def test_the_downstream_s_own_words_come_before_ours() -> None:

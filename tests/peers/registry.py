@@ -44,6 +44,7 @@ PEOPLE = """
 [[domain]]
 name = "example.com"
 create_key = ["jwt"]
+jwt_algorithm = "{algorithm}"
 """
 
 
@@ -141,8 +142,8 @@ class Site:
 
 
 @contextmanager
-def running_site(folder: Path, database_url: str) -> Iterator[Site]:
-    """Both, until the block ends."""
+def running_site(folder: Path, database_url: str, algorithm: str = "RSA-2048") -> Iterator[Site]:
+    """Both, until the block ends; tokens are signed by a key of that algorithm."""
     program = require_program("docker-registry")
     authority = make_authority(folder)
     port = free_port()
@@ -158,7 +159,7 @@ def running_site(folder: Path, database_url: str) -> Iterator[Site]:
         authctl.config.write_text(f'{text}[database]\nurl = "{database_url}"\n', encoding="utf-8")
         registry_port = free_port()
         service = f"localhost:{registry_port}"
-        authctl.said("apply", "-f", "-", stdin=PEOPLE)
+        authctl.said("apply", "-f", "-", stdin=PEOPLE.format(algorithm=algorithm))
         authctl.said("dockerauth", "registry", "create", "--client-id", service, "--name", "Test", "--domain", "example.com")
         shown = authctl.json("dockerauth", "registry", "show", "--client-id", service)
         bundle = folder / "authd.pem"

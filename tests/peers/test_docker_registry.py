@@ -135,6 +135,17 @@ def test_token_headers(site: Site, owner: str, header: str, status: str) -> None
         site.authctl.said("dockerauth", "registry", "edit", "--client-id", site.service, "--token-header", "x5c")
 
 
+@pytest.mark.peer("Docker Registry", "Skopeo")
+def test_a_domain_with_an_ec_key(database_url: str, tmp_path: Path, image: str) -> None:
+    with running_site(tmp_path, database_url, "ES256") as site:
+        name = site.add_user("owner")
+        site.allow("--user", name, "--pull", "--push", "app")
+        assert site.login(name)
+        pushed = site.skopeo("copy", image, site.image("app"), user=name)
+        assert pushed, pushed.text
+        assert site.skopeo("inspect", site.image("app"), user=name)
+
+
 @pytest.mark.peer("Docker CLI", "Docker Registry", "Skopeo")
 def test_docker_login_keeps_an_identity_token_that_dies_with_the_account(site: Site, owner: str) -> None:
     name = site.add_user("captain")

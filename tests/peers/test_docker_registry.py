@@ -135,7 +135,6 @@ def test_token_headers(site: Site, owner: str, header: str, status: str) -> None
         site.authctl.said("dockerauth", "registry", "edit", "--client-id", site.service, "--token-header", "x5c")
 
 
-@pytest.mark.peer("Docker Registry", "Skopeo")
 def test_a_domain_with_an_ec_key(database_url: str, tmp_path: Path, image: str) -> None:
     with running_site(tmp_path, database_url, "ES256") as site:
         name = site.add_user("owner")

@@ -17,11 +17,13 @@ from authd.smtp.session import (
     Recipient,
     Reset,
     Session,
+    StartTls,
 )
 
 CODES: dict[type[Event], list[int]] = {
     Mail: [250, 250, 250, 250, 250, 451, 550], Recipient: [250, 250, 250, 250, 452, 550],
     DataStart: [354, 354, 354, 354, 451, 554], EndOfData: [250, 250, 451, 554],
+    StartTls: [220, 220, 454],
 }
 
 
@@ -33,9 +35,11 @@ class Setting:
     answers: bytes = b""
     offers_dsn: bool = False
     normalise: bool = False
+    has_tls: bool = False
 
     def session(self) -> Session:
-        return Session("mx", self.limits, offers_dsn=lambda: self.offers_dsn, normalise_bare_lf=self.normalise)
+        return Session("mx", self.limits, offers_dsn=lambda: self.offers_dsn, normalise_bare_lf=self.normalise,
+                       has_tls=self.has_tls)
 
     def code(self, question: type[Event], number: int) -> int:
         """The code that the question of that number (from 0, each verdict counted) is answered."""
@@ -55,23 +59,25 @@ class Transcript:
 
 
 class Driver:
-    """A session, and whoever would drive it in the daemon."""
+    """A session, and whoever would drive it in the daemon. `heard`: what arrived, without what STARTTLS must drop."""
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
         self.session = setting.session()
         self.seen = Transcript()
         self.output = b""
-        self.received = 0
+        self.heard = b""
         self.events = 0
         self._questions = 0
+        self._received = 0
 
     def feed(self, data: bytes) -> None:
-        self.received += len(data)
+        self.heard += data
+        self._received += len(data)
         self.session.receive(data)
         while not isinstance(event := self.session.next_event(), NeedData | Closed):
             self.events += 1
-            assert self.events <= 2 * self.received, "events without bytes: the machine does not advance"
+            assert self.events <= 2 * self._received, "events without bytes: the machine does not advance"
             self._take(event)
         self.seen.is_closed = isinstance(event, Closed)
         self.output += self.session.take_output()
@@ -97,6 +103,11 @@ class Driver:
                 seen.is_open = False
                 expected = self.session.answers_expected
                 self.session.answer(*[event.refusal or Reply(self._code(EndOfData), (b"x",)) for _ in range(expected)])
+            case StartTls():
+                code = self._code(StartTls)
+                if code == 220:
+                    self.heard = self.heard[:len(self.heard) - self.session.waiting_input]
+                self.session.answer(Reply(code, (b"x",)))
             case _:
                 raise AssertionError(f"an event that the fuzzer does not know: {event}")
         seen.noted.append(event)

@@ -9,7 +9,7 @@ import re
 from authd.smtp import grammar
 from authd.smtp.grammar import GrammarError, UnknownParameter
 from authd.smtp.replies import MALFORMED_LINE_ENDS, MESSAGE_TOO_BIG
-from authd.smtp.session import DataStart, EndOfData, Event, Mail, Recipient, Reset
+from authd.smtp.session import DataStart, EndOfData, Event, Mail, Recipient, Reset, StartTls
 from tests.fuzz.driver import Setting, Transcript
 
 FIXED = {"NOOP": 250, "VRFY": 252, "HELP": 214}
@@ -22,7 +22,7 @@ class Reference:
         self.setting = setting
         self.limits = setting.limits
         self.seen = Transcript(codes=[220])
-        self.is_lmtp = self.is_greeted = self.has_sender = self.takes_dsn = False
+        self.is_lmtp = self.is_greeted = self.has_sender = self.takes_dsn = self.is_secure = False
         self.is_late = False  # commands may follow that were sent before a refusal could be read
         self.recipients = self.mistakes = self.questions = 0
 
@@ -71,7 +71,7 @@ class Reference:
             self._reply(FIXED[verb])
         elif verb in ("HELO", "EHLO", "LHLO"):
             self._greeting(verb, argument)
-        elif verb not in ("MAIL", "RCPT", "DATA", "RSET", "QUIT"):
+        elif verb not in ("MAIL", "RCPT", "DATA", "RSET", "QUIT", *["STARTTLS"] * self.setting.has_tls):
             self._mistake(500)
         elif verb == "DATA" and self.has_sender and not self.recipients:
             self._reply(554)
@@ -80,7 +80,7 @@ class Reference:
                 self._reply(503)
             else:
                 self._mistake(503)
-        elif verb in ("DATA", "RSET", "QUIT") and argument.strip():
+        elif verb in ("DATA", "RSET", "QUIT", "STARTTLS") and argument.strip():
             self._mistake(501)
         elif verb == "QUIT":
             self._reply(221)
@@ -90,6 +90,8 @@ class Reference:
             self._give_up()
         elif verb == "DATA":
             self._data()
+        elif verb == "STARTTLS":
+            self._start_tls()
         else:
             self._envelope(verb, argument)
 
@@ -101,6 +103,8 @@ class Reference:
                 return self.has_sender
             case "DATA":
                 return self.has_sender and self.recipients > 0
+            case "STARTTLS":
+                return self.is_greeted and not self.has_sender and not self.is_secure
         return True
 
     def _greeting(self, verb: str, argument: str) -> None:
@@ -118,6 +122,12 @@ class Reference:
             self.seen.noted.append(Reset())
         self.has_sender = False
         self.is_late = False
+
+    def _start_tls(self) -> None:
+        """The stream has nothing more of what came in plain text; nothing that was said there counts."""
+        if self._ask(StartTls()) == 220:
+            self.is_secure = True
+            self.is_greeted = self.is_lmtp = self.takes_dsn = self.is_late = False
 
     def _envelope(self, verb: str, argument: str) -> None:
         is_mail = verb == "MAIL"

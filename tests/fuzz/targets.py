@@ -36,13 +36,14 @@ def cut_sizes(choice: int) -> Iterable[int]:
 def session(data: bytes) -> None:
     """The server's machine does to a stream what the reference says, in pieces as in one."""
     choices, stream = data[:4].ljust(4, b"\0"), data[4:]
-    setting = Setting(LIMITS, b"" if choices[1] % 2 else choices[2:4], bool(choices[1] & 2), bool(choices[1] & 4))
+    always_yes, dsn, normalise, tls = (bool(choices[1] & bit) for bit in (1, 2, 4, 8))
+    setting = Setting(LIMITS, b"" if always_yes else choices[2:4], dsn, normalise, tls)
     driver = Driver(setting)
     for piece in pieces(stream, cut_sizes(choices[0])):
         driver.feed(piece)
         bounded(driver)
     driver.feed(b"")
-    agree(driver.transcript(), Reference(setting).read(stream), LIMITS)
+    agree(driver.transcript(), Reference(setting).read(driver.heard), LIMITS)
 
 
 def bounded(driver: Driver) -> None:
@@ -102,8 +103,11 @@ def _client(choice: int, arriving: Iterable[bytes]) -> tuple[list[Reply], bool, 
     client.ehlo()
     client.receive(b"250-x\r\n250 PIPELINING\r\n")
     client.next_reply()
-    client.mail(grammar.NULL_SENDER, MailParameters())
-    client.recipient(Path("postmaster", ""), RecipientParameters())
+    if choice & 4:
+        client.starttls()
+    else:
+        client.mail(grammar.NULL_SENDER, MailParameters())
+        client.recipient(Path("postmaster", ""), RecipientParameters())
     if choice & 2:
         client.data()
     has_raised = False

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from authd.smtp.grammar import MailParameters, Path, RecipientParameters
 from authd.smtp.relay_session import RelaySession
-from authd.smtp.session import DataStart, EndOfData, Event, Limits, Mail, Recipient, Reset
+from authd.smtp.session import DataStart, EndOfData, Event, Limits, Mail, Recipient, Reset, StartTls
 from authd.smtp.transparency import dot_encoded
 from tests import long_runs
 from tests.fuzz.driver import Driver, Setting, pieces
@@ -42,16 +42,20 @@ class BothEnds(RuleBasedStateMachine):
     def connect(self, lmtp: bool, dsn: bool, answers: bytes, sizes: list[int]) -> None:
         self.lmtp, self.dsn = lmtp, dsn
         self.client = RelaySession("relay.example", lmtp=lmtp)
-        self.server = Driver(Setting(LIMITS, answers, offers_dsn=dsn))
+        self.server = Driver(Setting(LIMITS, answers, offers_dsn=dsn, has_tls=True))
         self.expected: list[Event] = []
         self.contents: list[bytes] = []
         self.returned = 0
         self.accepted = 0
         self.exchange(b"", sizes)
         assert self.code() == 220
+        self.greet(sizes, {"STARTTLS"})
+
+    def greet(self, sizes: list[int], more: set[str]) -> None:
         self.exchange(self.client.ehlo(), sizes)
         assert self.code() == 250
-        assert self.client.extensions == {"PIPELINING", "8BITMIME", "SIZE", "ENHANCEDSTATUSCODES"} | ({"DSN"} if dsn else set())
+        more |= {"DSN"} if self.dsn else set()
+        assert self.client.extensions == {"PIPELINING", "8BITMIME", "SIZE", "ENHANCEDSTATUSCODES"} | more
 
     def exchange(self, data: bytes, sizes: list[int]) -> None:
         """Carries bytes there, and the replies back."""
@@ -111,6 +115,16 @@ class BothEnds(RuleBasedStateMachine):
     @rule(sizes=SIZES)
     def give_up(self, sizes: list[int]) -> None:
         self.reset(sizes, had_begun=True)
+
+    @precondition(lambda self: not self.client.in_transaction and "STARTTLS" in self.client.extensions)
+    @rule(sizes=SIZES)
+    def secure(self, sizes: list[int]) -> None:
+        """As TLS itself is not the machines' matter, the bytes go on as they are."""
+        self.exchange(self.client.starttls(), sizes)
+        self.expected.append(StartTls())
+        if self.code() == 220:
+            self.client.secured()
+            self.greet(sizes, set())
 
     def reset(self, sizes: list[int], *, had_begun: bool) -> None:
         self.exchange(self.client.reset(), sizes)

@@ -38,13 +38,13 @@ CONTENT = [b"a line\r\n", b"\r\n", b".\r\n", b"..\r\n", b".x\r\n", b"x" * 99 + b
 class ServerMachine(RuleBasedStateMachine):
     """What the client wants to say waits on `wire`; `arrive` hands some of it to the session, in pieces."""
 
-    @initialize(answers=st.binary(max_size=6), dsn=st.booleans(), normalise=st.booleans(), recipients=st.integers(1, 3),
-                bad_commands=st.sampled_from([2, 4, 50]))
-    def begin(self, answers: bytes, dsn: bool, normalise: bool, recipients: int, bad_commands: int) -> None:
+    @initialize(answers=st.binary(max_size=6), dsn=st.booleans(), normalise=st.booleans(), tls=st.booleans(),
+                recipients=st.integers(1, 3), bad_commands=st.sampled_from([2, 4, 50]))
+    def begin(self, answers: bytes, dsn: bool, normalise: bool, tls: bool, recipients: int, bad_commands: int) -> None:
         limits = Limits(message_size=300, recipients=recipients, command_line=80, bad_commands=bad_commands)
-        self.driver = Driver(Setting(limits, answers, dsn, normalise))
+        self.driver = Driver(Setting(limits, answers, dsn, normalise, tls))
         self.driver.feed(b"")
-        self.wire = self.arrived = b""
+        self.wire = b""
 
     @rule(verb=st.sampled_from(["EHLO", "LHLO", "HELO", "ehlo"]), name=st.sampled_from(["c", "[127.0.0.1]", "c d", "", "ä"]))
     def greet(self, verb: str, name: str) -> None:
@@ -89,13 +89,12 @@ class ServerMachine(RuleBasedStateMachine):
         for piece in pieces(now, sizes):
             self.driver.feed(piece)
             bounded(self.driver)
-        self.arrived += now
-        agree(self.driver.transcript(), Reference(self.driver.setting).read(self.arrived), self.driver.setting.limits)
+        agree(self.driver.transcript(), Reference(self.driver.setting).read(self.driver.heard), self.driver.setting.limits)
 
     def teardown(self) -> None:
         if hasattr(self, "driver"):
             self.arrive(0, [])
-            _ran.append(len(self.arrived))
+            _ran.append(len(self.driver.heard))
 
 
 _ran: list[int] = []

@@ -60,5 +60,6 @@ def _one_line(record: logging.LogRecord, formatter: logging.Formatter) -> str:
     text = record.getMessage()
     if record.exc_info:
         text = f"{text}\n{formatter.formatException(record.exc_info)}"
-    text = text.replace("\n", " | ").translate(_ESCAPES)
+    if not text.isprintable():
+        text = text.replace("\n", " | ").translate(_ESCAPES)
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"

@@ -41,9 +41,7 @@ def digest(key: bytes, sender: str, spool: Spool, inspected: Inspected) -> bytes
     mac = hmac.new(key, sender.lower().encode("ascii", "replace") + b"\0", "sha256")
     names = [field.name for field in inspected.header]
     newest = names.index(b"received") if b"received" in names else len(names)
-    for number, field in enumerate(inspected.header):
-        if number != newest:
-            mac.update(field.raw + b"\r\n")
+    mac.update(b"".join(field.raw + b"\r\n" for number, field in enumerate(inspected.header) if number != newest))
     for piece in spool.pieces(inspected.body_start):
         mac.update(piece)
     return mac.digest()

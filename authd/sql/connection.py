@@ -64,6 +64,7 @@ class Connection:
         self._connection = connection
         self._timeout = timeout
         self._prepared: set[str] = set()
+        self._cursor: Any = None  # one for all statements
 
     @classmethod
     async def open(cls, credentials: Credentials, options: SessionOptions) -> "Connection":
@@ -109,16 +110,18 @@ class Connection:
         Raises DataError where PostgreSQL refused the data, DatabaseUnavailable where it is gone or too slow.
         """
         try:
-            async with self._connection.cursor(timeout=self._timeout) as cursor:
-                if isinstance(statement, Prepared):
-                    if statement.name not in self._prepared:
-                        await cursor.execute(statement.preparation)
-                        self._prepared.add(statement.name)
-                    statement = statement.call
-                await cursor.execute(statement, parameters)
-                rows = await cursor.fetchall() if cursor.description else []
-                del self._connection.raw.notices[:]
-                return rows, cursor.rowcount
+            if self._cursor is None:
+                self._cursor = await self._connection.cursor(timeout=self._timeout)
+            cursor = self._cursor
+            if isinstance(statement, Prepared):
+                if statement.name not in self._prepared:
+                    await cursor.execute(statement.preparation)
+                    self._prepared.add(statement.name)
+                statement = statement.call
+            await cursor.execute(statement, parameters)
+            rows = await cursor.fetchall() if cursor.description else []
+            del self._connection.raw.notices[:]
+            return rows, cursor.rowcount
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():

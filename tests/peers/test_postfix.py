@@ -5,10 +5,12 @@ import re
 import smtplib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import pytest
 
-from authd.config.values import Downstream
+from authd.config import load
+from authd.config.values import Downstream, Endpoint, Mapping
 from authd.embedded import EmbeddedPostgres
 from tests.peers.mail_role import MailRole, mail_role
 from tests.peers.postfix import Postfix, Tap, free_ports, postfix, tapped
@@ -205,8 +207,13 @@ async def test_behind_the_forwarder(module_database_url: str, role: MailRole, gr
     assert any(b"MAIL FROM" in piece and b"BODY=8BITMIME" in piece for piece in tap.pieces)
 
 
-async def test_the_whole_way_of_the_manual(module_database_url: str, role: MailRole) -> None:
+async def test_the_whole_way_of_the_manual(module_database_url: str, role: MailRole, tmp_path: Path) -> None:
     """What a user submits is signed, goes to a list, and arrives in a mailbox and elsewhere with the signatures whole."""
+    (tmp_path / "authd.conf").write_text(block("[signer]"))
+    (tmp_path / "srs-secrets").write_text("a secret of enough octets for anybody")
+    settings = load(tmp_path / "authd.conf", {})
+    assert settings.signer.mappings == (Mapping(Endpoint("127.0.0.1", 10036), Endpoint("127.0.0.1", 10035)),)
+    assert settings.forwarder.remote_relay == Downstream("127.0.0.1", 10035)
     local, world = Sink(lmtp=True), Sink()
     incoming, submission, outgoing = free_ports(3)
     async with AsyncExitStack() as stack:

@@ -25,6 +25,8 @@ from tests.daemon import free_port, running_daemon
 from tests.support import missing
 from tests.tls import Authority, make_authority
 
+pytestmark = pytest.mark.peer("PostgreSQL")
+
 HBA = """\
 local all postgres trust
 hostssl secured authd all cert

@@ -29,7 +29,7 @@ def header(leg: LegKey, message_id: str, *, has_list_id: bool) -> bytes:
 
 
 def _list_fields(mailing_list: MailingList) -> list[str]:
-    """RFC 2919, RFC 2369. One-click (RFC 8058) wants a signature over these fields, and forwarded mail gets none of ours."""
+    """RFC 2919, RFC 2369. No one-click (RFC 8058): docs/decisions/0012-no-one-click.md."""
     fields = ["Precedence: list"]
     if mailing_list.address is not None:
         label = _NOT_IN_LIST_ID.sub("-", mailing_list.address.local_part)

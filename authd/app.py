@@ -10,8 +10,8 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -151,6 +151,7 @@ class Daemon:
         self._mail_tls = MailTls()
         self._listeners: dict[str, Any] = {}
         self._keeper: Keeper | None = None
+        self._drains: list[Callable[[float], Awaitable[None]]] = []
         self._running = AsyncExitStack()
 
     async def start(self) -> None:
@@ -175,14 +176,17 @@ class Daemon:
         hygiene = asyncio.create_task(jobs.repeat(
             self.database, "hygiene", _HYGIENE_SECONDS, lambda: remove_expired(self.database, self.settings, now())))
         self._running.callback(hygiene.cancel)
-        await self._running.enter_async_context(self._mail(parts.services))
-        await self._running.enter_async_context(self._web(parts.services))
+        await self._open_mail(parts.services)
+        self._open_web(parts.services)
         if self.settings.http.metrics_listen is not None:
-            await self._running.enter_async_context(self._metrics(parts.services, self.settings.http.metrics_listen))
+            self._open_metrics(parts.services, self.settings.http.metrics_listen)
         _log.info("authd %s is ready: %s", __version__, self.settings.http.public_url)
 
     async def stop(self) -> None:
-        """Stops what runs, newest first; running requests and messages get the configured grace."""
+        """Running requests and messages get the configured grace, all at the same time; then everything else stops, newest
+        first.
+        """
+        await asyncio.gather(*(drain(self.settings.http.shutdown_grace) for drain in self._drains))
         await self._running.aclose()
 
     def reload(self, read: Callable[[], Settings]) -> None:
@@ -251,52 +255,37 @@ class Daemon:
         if steps := migrate.pending(migrate.known(), applied):
             raise Conflict(f"the database lacks {len(steps)} migrations; run: authd migrate")
 
-    @asynccontextmanager
-    async def _web(self, services: Services) -> AsyncIterator[None]:
+    def _open_web(self, services: Services) -> None:
         http = self.settings.http
         sockets = _bound(http.listen, reuse_port=http.reuse_port)
         server = self._server = make_server(make_application(services), http, _web_tls(http))
         server.add_sockets(sockets)
         self._listeners["http"] = http.listen
-        try:
-            yield
-        finally:
-            await server.drain(http.shutdown_grace)
+        self._drains.append(server.drain)
 
-    @asynccontextmanager
-    async def _metrics(self, services: Services, listen: Endpoint) -> AsyncIterator[None]:
+    def _open_metrics(self, services: Services, listen: Endpoint) -> None:
         """The listener of this very process, also where several share the web listener's port."""
         sockets = _bound(listen)
         server = make_server(make_metrics_application(services), self.settings.http)
         server.add_sockets(sockets)
         self._listeners["metrics"] = listen
-        try:
-            yield
-        finally:
-            await server.drain(0)
+        self._drains.append(server.drain)
 
-    @asynccontextmanager
-    async def _mail(self, services: Services) -> AsyncIterator[None]:
-        """The SMTP listeners, which stop at the same time."""
-        listeners: list[SignerListener | ForwarderListener] = []
+    async def _open_mail(self, services: Services) -> None:
         spools = services.metrics.spools = Spools(self.settings.smtp)
+        self._running.callback(spools.close)
         self._mail_tls = self._read_mail_tls(self.settings.smtp)
-        try:
-            for signer in self._signers(services, spools):
-                listeners.append(signer)
-                await signer.start()
-                self._listeners[f"signer {signer.mapping.listen}"] = signer.mapping.listen
-                services.metrics.signers[str(signer.mapping.listen)] = signer
-            forwarder = await self._forwarder(spools)
-            if forwarder is not None:
-                listeners.append(forwarder)
-                await forwarder.start()
-                self._listeners["forwarder"] = self.settings.forwarder.listen
-                services.metrics.forwarder = forwarder
-            yield
-        finally:
-            await asyncio.gather(*(listener.stop(self.settings.http.shutdown_grace) for listener in listeners))
-            spools.close()
+        for signer in self._signers(services, spools):
+            self._drains.append(signer.stop)
+            await signer.start()
+            self._listeners[f"signer {signer.mapping.listen}"] = signer.mapping.listen
+            services.metrics.signers[str(signer.mapping.listen)] = signer
+        forwarder = await self._forwarder(spools)
+        if forwarder is not None:
+            self._drains.append(forwarder.stop)
+            await forwarder.start()
+            self._listeners["forwarder"] = self.settings.forwarder.listen
+            services.metrics.forwarder = forwarder
 
     def _signers(self, services: Services, spools: Spools) -> list[SignerListener]:
         settings = self.settings.signer

@@ -109,6 +109,7 @@ class Connection:
 
         Raises DataError where PostgreSQL refused the data, DatabaseUnavailable where it is gone or too slow.
         """
+        cancellations = _cancellations()
         try:
             if self._cursor is None:
                 self._cursor = await self._connection.cursor(timeout=self._timeout)
@@ -121,10 +122,11 @@ class Connection:
             await cursor.execute(statement, parameters)
             rows = await cursor.fetchall() if cursor.description else []
             del self._connection.raw.notices[:]
+            if _cancellations() > cancellations:  # asyncio.wait_for hides one that comes together with the answer
+                raise asyncio.CancelledError
             return rows, cursor.rowcount
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            if _cancellations() > cancellations:
                 raise
             raise DatabaseUnavailable("PostgreSQL gave the statement up after its time limit") from None
         except TimeoutError as error:
@@ -178,6 +180,12 @@ def _raise(error: psycopg2.Error) -> NoReturn:
     if code[:2] == "22":
         raise DataError(_first_line(error), constraint) from error
     raise AuthdError(f"PostgreSQL {code}: {_first_line(error)}") from error
+
+
+def _cancellations() -> int:
+    """How often the running task was told to end."""
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
 
 
 def _first_line(error: BaseException) -> str:

@@ -49,6 +49,22 @@ async def test_a_slow_statement_is_unavailable_and_not_a_cancelled_task(database
         assert await db.fetch_one("SELECT 1") == (1,)
 
 
+async def test_a_cancellation_that_comes_with_the_answer_is_not_hidden(database_url: str) -> None:
+    """asyncio.wait_for of Python 3.11, which the driver waits with, returns the answer then."""
+    async def ask(db: Database) -> None:
+        while True:
+            await db.fetch_one("SELECT 1")
+
+    async with open_database(database_url) as db:
+        for turns in range(100):
+            task = asyncio.create_task(ask(db))
+            for _ in range(20 + turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait({task}, timeout=2)
+            assert task.cancelled()
+
+
 async def test_a_cancelled_task_stays_cancelled_and_gives_its_connection_up(database_url: str) -> None:
     async with open_database(database_url, pool_size=2) as db:
         for _ in range(5):

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import psycopg2
 import pytest
 
@@ -20,6 +21,9 @@ from tests import long_runs
 from tests.result_pages import Recorder
 
 _numbers = itertools.count()
+
+hypothesis.settings.register_profile("authd", deadline=None)  # an example may wait for a busy machine
+hypothesis.settings.load_profile("authd")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

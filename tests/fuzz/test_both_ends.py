@@ -149,7 +149,7 @@ def test_client_and_server_understand_each_other() -> None:
     began = time.monotonic()
     _ran.clear()
     run_state_machine_as_test(seed(SEED)(BothEnds), settings=settings(
-        max_examples=EXAMPLES, stateful_step_count=12, deadline=None, print_blob=True, database=None))
+        max_examples=EXAMPLES, stateful_step_count=12, print_blob=True, database=None))
     assert sum(_ran) > EXAMPLES / 4
     if LONG:
         long_runs.record(long_runs.Row("session machine and client machine", "hypothesis", len(_ran), str(SEED),

@@ -105,7 +105,7 @@ def test_the_session_does_what_the_reference_does() -> None:
     began = time.monotonic()
     _ran.clear()
     run_state_machine_as_test(seed(SEED)(ServerMachine), settings=settings(
-        max_examples=EXAMPLES, stateful_step_count=40, deadline=None, print_blob=True, database=None))
+        max_examples=EXAMPLES, stateful_step_count=40, print_blob=True, database=None))
     assert sum(_ran) > 50 * EXAMPLES
     if LONG:
         long_runs.record(long_runs.Row("session machine", "hypothesis", len(_ran), str(SEED), time.monotonic() - began))

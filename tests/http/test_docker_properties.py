@@ -133,7 +133,7 @@ def check(username: str | None, text: str, access: list[dict[str, Any]]) -> None
     assert not asked, "every resource has its entry"
 
 
-@hypothesis_settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(username=st.sampled_from(list(HELD)), text=ASKED, way=st.sampled_from(["GET", "password", "refresh_token"]))
 def test_granted_is_within_requested_and_held(
     io_loop: IOLoop, server: Server, caplog: pytest.LogCaptureFixture, username: str | None, text: str, way: str,
@@ -159,7 +159,7 @@ def test_granted_is_within_requested_and_held(
         assert body["errors"][0]["message"]
 
 
-@hypothesis_settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pairs=st.lists(st.tuples(
     st.sampled_from(["scope", "service", "account", "client_id", "offline_token", "grant_type", "username", "password",
                      "refresh_token", "access_type", "x"]),

@@ -19,7 +19,7 @@ CALLBACK = "https://app.example.com/cb?tenant=1"
 GOOD = {"client_id": "app", "redirect_uri": CALLBACK, "response_type": "code", "scope": "openid email",
         "code_challenge": CHALLENGE, "code_challenge_method": "S256"}
 thorough = settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     phases=[Phase.explicit, Phase.generate])
 
 junk = st.one_of(

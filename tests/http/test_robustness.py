@@ -38,7 +38,7 @@ async def ask(port: int, method: str, path: str, headers: list[tuple[str, bytes]
     return int(status_line.split()[1]) if status_line else 0
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(method=st.sampled_from(["GET", "HEAD", "POST", "PUT", "BREW"]), path=st.sampled_from(PATHS),
        query=st.binary(max_size=20).map(quote_from_bytes) | st.sampled_from(["next=%ff", "next=%00", "next=/a&next=/b"]),
        headers=st.lists(st.tuples(st.sampled_from(HEADERS), VALUES), max_size=4), body=BODIES,
@@ -55,7 +55,7 @@ def test_no_request_is_answered_with_500(
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pairs=st.lists(PAIRS, max_size=6), session=NO_LINE_END)
 def test_no_form_with_a_valid_token_is_answered_with_500(
     io_loop: IOLoop, http_server: HTTPServer, http_port: int, site: Site, pairs: list[tuple[str, bytes]], session: bytes,

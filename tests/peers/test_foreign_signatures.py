@@ -169,7 +169,7 @@ def assembled(parts: tuple[list[bytes], list[bytes] | None]) -> bytes:
 
 
 MESSAGES = st.lists(st.tuples(st.lists(FIELD, max_size=6), BODY).map(assembled), min_size=5, max_size=25)
-FEW = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=8, suppress_health_check=list(HealthCheck))
 
 
 @seed(11)

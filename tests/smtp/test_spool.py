@@ -80,7 +80,7 @@ async def test_waiting_has_an_end() -> None:
     assert budget.waiting == 0
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sizes=st.lists(st.integers(1, 3 * PIECE), max_size=12), declared=st.none() | st.integers(0, 4 * MIB),
        start=st.integers(0, 5 * PIECE), head=st.integers(1, 5 * PIECE))
 def test_what_went_in_comes_out(tmp_path: Path, sizes: list[int], declared: int | None, start: int, head: int) -> None:

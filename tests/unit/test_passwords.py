@@ -218,16 +218,21 @@ async def test_length_and_content_cannot_be_confused_in_the_memory() -> None:
 
 
 async def test_the_loop_runs_while_hashes_are_computed() -> None:
+    """A hash that held the interpreter lock would stop the loop for its whole 20 ms at every attempt; a busy machine not."""
     hasher = Hasher(settings())
-    hashing = [asyncio.create_task(hasher.hash("x")) for _ in range(8)]
-    longest, before = 0.0, time.perf_counter()
-    while not all(task.done() for task in hashing):
-        await asyncio.sleep(0)
-        longest, before = max(longest, time.perf_counter() - before), time.perf_counter()
-    # A hash that held the interpreter lock would stop the loop for its whole 20 ms, eight times.
-    assert longest < 0.1
-    assert sum(hashed.startswith("$") for hashed in await asyncio.gather(*hashing)) == 8
+
+    async def longest_pause() -> float:
+        hashing = [asyncio.create_task(hasher.hash("x")) for _ in range(8)]
+        longest, before = 0.0, time.perf_counter()
+        while not all(task.done() for task in hashing):
+            await asyncio.sleep(0)
+            longest, before = max(longest, time.perf_counter() - before), time.perf_counter()
+        assert all(task.result().startswith("$") for task in hashing)
+        return longest
+
+    assert any([await longest_pause() < 0.015 for _ in range(10)])
     hasher.close()
+
 
 
 async def test_the_slowest_setting_sets_the_time() -> None:

@@ -95,7 +95,7 @@ KINDS: list[type[State]] = [Domain, Account, MailingList, ServiceUser, Group, Pe
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @property_of(data=st.data())
 def test_what_was_applied_is_unchanged_the_second_time(kind: type[State], data: st.DataObject) -> None:
     current = None
@@ -116,7 +116,7 @@ def test_what_was_applied_is_unchanged_the_second_time(kind: type[State], data: 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @property_of(data=st.data())
 def test_create_accepts_exactly_what_it_would_have_made(kind: type[State], data: st.DataObject) -> None:
     declared = data.draw(_declared(kind))

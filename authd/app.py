@@ -186,15 +186,18 @@ class Daemon:
         """Running requests and messages get the configured grace, all at the same time; then everything else stops, newest
         first.
         """
-        await asyncio.gather(*(drain(self.settings.http.shutdown_grace) for drain in self._drains))
+        drained = await asyncio.gather(
+            *(drain(self.settings.http.shutdown_grace) for drain in self._drains), return_exceptions=True)
+        for error in filter(None, drained):
+            _log.error("a listener stopped out of order", exc_info=error)
         await self._running.aclose()
 
     def reload(self, read: Callable[[], Settings]) -> None:
         """Takes certificates, keys and the log level anew; the rest of the configuration counts from the next start."""
         try:
             settings = read()
-            log.configure(settings.log)
             web, mail = _web_tls(settings.http), self._read_mail_tls(settings.smtp)
+            log.configure(settings.log)
         except (AuthdError, OSError) as error:
             _log.error("not reloaded: %s", error)
             return

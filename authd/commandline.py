@@ -221,6 +221,13 @@ class Run:
             for name, value in item.items():
                 click.echo(f"{name.replace('_', ' ').ljust(width)}  {_shown(value)}".rstrip())
 
+    def print_ended(self, count: int, shown: dict[str, Any]) -> None:
+        """How many things of an account were ended, `shown` for programs."""
+        if self.form == "json":
+            self.print_json({"outcome": "changed" if count else "unchanged", "dry_run": self.dry_run, **shown})
+        else:
+            click.echo((f"{count} ended" if count else "unchanged") + (DRY_RUN if self.dry_run else ""))
+
     def print_results(self, results: "Sequence[Result]", *, several: bool = False) -> None:
         """What became of changes."""
         if self.form == "json":

@@ -18,7 +18,7 @@ OLDEST_PYTHON = (3, 11)
 
 
 def ensure(extras: str) -> Path:
-    """Makes or completes `.venv` with authd and the named extras ("embedded" or "embedded,test"), at the locked versions.
+    """Makes or completes `.venv` with authd and the named extras ("embedded,test"), at the locked versions.
 
     Returns the folder of its programs. Does nothing where that was done before.
     """

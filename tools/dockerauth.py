@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from authd.commandline import DRY_RUN, Noun, Run, changes, confirmed, noun, now, shows, yes_option
+from authd.commandline import Noun, Run, changes, confirmed, noun, now, shows, yes_option
 from authd.errors import InvalidInput, NotFound
 from authd.provisioning.plan import Change, Mode
 from authd.provisioning.registries import (
@@ -248,10 +248,7 @@ def deny(run: Run, target: str, pull: bool, push: bool, delete: bool, **options:
 def sign_out(run: Run, user: str) -> None:
     """End what `docker login` stored for an account and its service users, everywhere."""
     ended = run.with_provisioner(lambda provisioner: provisioner.sign_out_of_registries(user, dry_run=run.dry_run))
-    if run.form == "json":
-        run.print_object({"outcome": "changed" if ended else "unchanged", "dry_run": run.dry_run, "tokens": ended})
-    else:
-        click.echo((f"{ended} ended" if ended else "unchanged") + (DRY_RUN if run.dry_run else ""))
+    run.print_ended(ended, {"tokens": ended})
 
 
 def _target(run: Run, text: str) -> tuple[str, str | None]:

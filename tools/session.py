@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from authd.commandline import Run, confirmed, noun, now, shows, yes_option
+from authd.commandline import Run, changes, confirmed, noun, now, shows, yes_option
 from authd.provisioning.accounts import Account
 
 COLUMNS = ("id", "created_at", "last_seen_at", "remote_address", "service_user", "user_agent")
@@ -39,12 +39,12 @@ def list_(run: Run, selector: str) -> None:
 @session.command()
 @click.argument("selector", metavar="USER")
 @yes_option
-@shows
+@changes
 def end(run: Run, selector: str, yes: bool) -> None:
     """Sign a user out everywhere."""
     confirmed(run, yes, f"Sign {selector} out everywhere?", required=False)
-    ended = run.with_provisioner(lambda provisioner: provisioner.sign_out(selector))
-    run.print_object({"user": selector, "ended": ended})
+    ended = run.with_provisioner(lambda provisioner: provisioner.sign_out(selector, dry_run=run.dry_run))
+    run.print_ended(ended, {"user": selector, "ended": ended})
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@ in one transaction. What a plan is, is decided in `plan`; what names stand for, 
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
+from uuid import UUID
 
 from authd.audit import Entry
 from authd.config.settings import PasswordSettings
@@ -89,31 +91,33 @@ class Provisioner:
             raise Conflict(_explained(error)) from error
         return results
 
-    async def sign_out(self, user: str) -> int:
-        """Ends every session of an account (alias, identifier or uuid); how many there were. Raises NotFound."""
-        async with self._db.transaction() as tx:
-            account = await get(tx, Account, user, self._now())
-            ended = await sql_sessions.end_all(tx, account.uuid, None)
-            if ended:
-                await audit.write(tx, Entry(
-                    action="account.sign_out", actor=self._actor, account_uuid=account.uuid, object_kind="account",
-                    object_name=account.identifier, new={"sessions": len(ended)}))
-            return len(ended)
+    async def sign_out(self, user: str, *, dry_run: bool = False) -> int:
+        """Ends every session of an account (alias, identifier or uuid); how many there are, also where `dry_run` keeps them.
+        Raises NotFound.
+        """
+        async def end(tx: Transaction, account: UUID) -> int:
+            return len(await sql_sessions.end_all(tx, account, None))
+
+        return await self._end(user, end, "account.sign_out", "sessions", dry_run)
 
     async def sign_out_of_registries(self, user: str, *, dry_run: bool = False) -> int:
-        """Ends every refresh token that an account, or a service user of it, has for registries; how many there are, also
-        where `dry_run` keeps them. Raises NotFound.
-        """
-        async with self._db.transaction() as tx:
-            account = await get(tx, Account, user, self._now())
-            if dry_run:
-                return await sql_docker.count_refresh_tokens(tx, account.uuid)
-            ended = await sql_docker.end_refresh_tokens(tx, account.uuid)
-            if ended:
-                await audit.write(tx, Entry(
-                    action="docker_token.end", actor=self._actor, account_uuid=account.uuid, object_kind="account",
-                    object_name=account.identifier, new={"tokens": ended}))
-            return ended
+        """The same of every refresh token that an account, or a service user of it, has for registries."""
+        return await self._end(user, sql_docker.end_refresh_tokens, "docker_token.end", "tokens", dry_run)
+
+    async def _end(self, user: str, end: Callable[[Transaction, UUID], Awaitable[int]], action: str, what: str,
+                   dry_run: bool) -> int:
+        ended = 0
+        with contextlib.suppress(_RollBack):
+            async with self._db.transaction() as tx:
+                account = await get(tx, Account, user, self._now())
+                ended = await end(tx, account.uuid)
+                if ended:
+                    await audit.write(tx, Entry(
+                        action=action, actor=self._actor, account_uuid=account.uuid, object_kind="account",
+                        object_name=account.identifier, new={what: ended}))
+                if dry_run:
+                    raise _RollBack
+        return ended
 
     async def _apply(self, tx: Transaction, change: Change) -> Result:
         now, declared, name = self._now(), change.declared, change.name

@@ -85,13 +85,6 @@ async def end_refresh_tokens(db: Executor, account: UUID) -> int:
     return await db.execute(_QUERIES["end_refresh_tokens"], {"account": account})
 
 
-async def count_refresh_tokens(db: Executor, account: UUID) -> int:
-    """How many refresh tokens an account has."""
-    row = await db.fetch_one(_QUERIES["count_refresh_tokens"], {"account": account})
-    assert row is not None
-    return int(row[0])
-
-
 async def create_repositories(
     db: Database, registry: Registry, names: Sequence[str], account: UUID, actions: Sequence[str], now: datetime,
     entry: Callable[[str], Entry],

@@ -8,7 +8,12 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import pytest
+
+from authd import app
+from authd.config import Settings
 from authd.embedded import EmbeddedPostgres
+from authd.sql.database import Credentials
 from tests.daemon import free_port, running_daemon, wait_until_ready
 from tests.support import ROOT
 from tests.tls import make_authority
@@ -40,6 +45,18 @@ def test_a_request_that_runs_when_it_is_stopped_is_answered(tmp_path: Path, data
             client.settimeout(10)
             assert client.recv(100).startswith(b"HTTP/1.1 ")
         assert daemon.process.wait(10) == 0
+
+
+async def test_a_listener_that_fails_to_stop_does_not_keep_the_rest_from_stopping(caplog: pytest.LogCaptureFixture) -> None:
+    async def fail(grace: float) -> None:
+        raise OSError(f"not within {grace:g} s")
+
+    stopped: list[str] = []
+    daemon = app.Daemon(Settings(), Credentials("postgresql://127.0.0.1/none"), Settings)
+    daemon._drains.append(fail)
+    daemon._running.callback(stopped.append, "the rest")
+    await daemon.stop()
+    assert stopped == ["the rest"] and "not within 10 s" in caplog.text
 
 
 def test_it_reloads_on_sighup_and_survives_a_broken_configuration(tmp_path: Path, database_url: str) -> None:

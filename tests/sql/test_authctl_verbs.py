@@ -308,6 +308,7 @@ def test_passwords_come_from_an_option_or_from_standard_input(authctl: Authctl) 
 
 def test_sessions_are_ended_and_what_expired_is_removed(authctl: Authctl) -> None:
     assert authctl.json("session", "list", "alice") == []
-    assert authctl.json("session", "end", "alice@d.example") == {"user": "alice@d.example", "ended": 0}
+    assert authctl.json("session", "end", "alice@d.example") == {
+        "outcome": "unchanged", "dry_run": False, "user": "alice@d.example", "ended": 0}
     assert authctl.code("session", "list", "nobody") == 1
     assert authctl.json("hygiene") == {"removed": 0}

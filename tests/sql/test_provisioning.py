@@ -396,6 +396,7 @@ async def test_signing_out_ends_every_session_of_one_account(database_url: str) 
             INSERT INTO session (token_digest, account_uuid, amr, authenticated_at, created_at, last_seen_at, expires_at)
             SELECT sha256((identifier || n)::bytea), uuid, '{pwd}', now(), now(), now(), now() + interval '1 day'
             FROM account, generate_series(1, 2) n""")
+        assert await here.provisioner.sign_out("alice", dry_run=True) == 2
         assert await here.provisioner.sign_out("Alice@d.example") == 2
         assert await here.provisioner.sign_out("alice") == 0
         assert await here.db.fetch_one("SELECT count(*) FROM session") == (2,)

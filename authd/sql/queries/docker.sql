@@ -78,9 +78,6 @@ RETURNING pattern;
 -- name: end_refresh_tokens
 DELETE FROM docker_refresh_token WHERE account_uuid = %(account)s;
 
--- name: count_refresh_tokens
-SELECT count(*) FROM docker_refresh_token WHERE account_uuid = %(account)s;
-
 -- name: remove_refresh_tokens
 DELETE FROM docker_refresh_token
 WHERE id IN (SELECT id FROM docker_refresh_token WHERE last_used_at < %(unused_since)s LIMIT %(most)s);

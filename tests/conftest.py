@@ -18,7 +18,6 @@ from authd.embedded import EmbeddedPostgres
 from authd.sql.database import Credentials, Database
 from authd.sql.migrate import migrate
 from tests import long_runs
-from tests.result_pages import Recorder
 
 _numbers = itertools.count()
 
@@ -38,8 +37,6 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--long"):
         os.environ["AUTHD_TEST_LONG"] = "1"
     config.addinivalue_line("markers", "peer(name, ...): the programs of others that a test in tests/peers runs")
-    if config.getoption("--write-pages"):
-        config.pluginmanager.register(Recorder())
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,6 +1,6 @@
 """Each fault of smtp.md section 7, for both listeners and for clients that speak SMTP and LMTP: docs/reference/mail-faults.md.
 
-What is seen here is compared with the page, row by row; how the page is written anew says tests/compared_pages.py.
+What is seen here is compared with the page, row by row; how the page is written anew says tests/pages.py.
 """
 
 import asyncio
@@ -25,8 +25,8 @@ from authd.smtp.spool import Spools
 from authd.sql import keys as key_rows
 from authd.sql.database import Database
 from authd.sql.migrate import migrate
-from tests.compared_pages import ComparedPage, Table
 from tests.daemon import free_port, running_daemon
+from tests.pages import ComparedPage, Table
 from tests.smtp.fault_trials import DIALECTS, Letter, Trial
 from tests.smtp.faults import FAULTS, PASSING, Fault
 from tests.smtp.forwarding import JOE, SETTINGS, forwarding, populate

@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,12 +67,23 @@ def running_daemon(folder: Path, database_url: str, text: str = "", *, port: int
         text += "\n[signer]\nenabled = false\n"
     config = folder / "authd.conf"
     config.write_text(text, encoding="utf-8")
-    log_file = folder / "authd.log"
-    variables = {"PATH": os.environ["PATH"], "DATABASE_URL": database_url, "PYTHONWARNINGS": "default", **(environ or {})}
+    with served(["-c", str(config)], number, config, Path(__file__).parent.parent, ready=ready,
+                environ={"DATABASE_URL": database_url, **(environ or {})}) as daemon:
+        yield daemon
+
+
+@contextmanager
+def served(options: Sequence[str], port: int, config: Path, folder: Path, *, environ: Mapping[str, str],
+           ready: bool = True) -> Iterator[Daemon]:
+    """`authd serve` with these options in a folder, with no other variables; its log is written beside `config`. Ends when the
+    block does.
+    """
+    log_file = config.parent / "authd.log"
     with log_file.open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-m", "authd", "serve", "-c", str(config)], stderr=log, stdout=log,
-                                   env=variables, cwd=Path(__file__).parent.parent)
-    daemon = Daemon(process, number, config, log_file)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "authd", "serve", *options], stderr=log, stdout=log, cwd=folder,
+            env={"PATH": os.environ["PATH"], "PYTHONWARNINGS": "default", **environ})
+    daemon = Daemon(process, port, config, log_file)
     try:
         if ready:
             wait_until_ready(daemon)

@@ -69,13 +69,14 @@ class DnsResolver:
         """See Resolver."""
         wanted = dns.name.from_text(name)
         try:
-            for _ in range(MOST_ALIASES):
-                answer = await self._resolver.resolve(wanted, dns.rdatatype.TXT, search=False, raise_on_no_answer=False)
-                if answer.rrset is not None:
-                    return [b"".join(data.strings) for data in answer.rrset]
-                if answer.canonical_name == wanted:
-                    return []
-                wanted = answer.canonical_name
+            async with asyncio.timeout(self._resolver.lifetime):
+                for _ in range(MOST_ALIASES):
+                    answer = await self._resolver.resolve(wanted, dns.rdatatype.TXT, search=False, raise_on_no_answer=False)
+                    if answer.rrset is not None:
+                        return [b"".join(data.strings) for data in answer.rrset]
+                    if answer.canonical_name == wanted:
+                        return []
+                    wanted = answer.canonical_name
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
             return []
         except (dns.exception.DNSException, OSError) as error:
@@ -106,7 +107,7 @@ def _addresses(server: Server) -> list[str]:
 
 
 def _in_words(error: Exception) -> str:
-    if isinstance(error, dns.resolver.LifetimeTimeout):
+    if isinstance(error, dns.resolver.LifetimeTimeout | TimeoutError):
         return "no answer in time"
     if isinstance(error, dns.resolver.NoNameservers):
         causes = [str(entry[3]) for entry in error.kwargs.get("errors", ())]

@@ -1,9 +1,6 @@
 """A daemon started on the folders of the three earlier ones: `authd serve --appconfig FOLDER` and nothing else."""
 
 import asyncio
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,7 +9,7 @@ from socket import create_server
 import dkim
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
-from tests.daemon import Daemon, free_port, wait_until_ready
+from tests.daemon import Daemon, free_port, served
 from tests.smtp.forwarding import JOE, populate
 from tests.smtp.support import Sink, connected, running_sink
 from tests.sql.authctl import Authctl
@@ -40,20 +37,11 @@ def ports(count: int) -> list[int]:
 @contextmanager
 def started(folder: Path, port: int, *options: str) -> Iterator[Daemon]:
     """authd in an empty folder, with no variable of ours in the environment."""
-    empty, log_file = folder / "empty", folder / "authd.log"
+    empty = folder / "empty"
     empty.mkdir()
-    with log_file.open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "authd", "serve", "--appconfig", str(folder / "appconfig"), *options], cwd=empty,
-            stdout=log, stderr=log, env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default"})
-    daemon = Daemon(process, port, folder / "none", log_file)
-    try:
-        wait_until_ready(daemon)
+    with served(["--appconfig", str(folder / "appconfig"), *options], port, folder / "none", empty,
+                environ={"PYTHONPATH": str(ROOT)}) as daemon:
         yield daemon
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
 
 
 async def test_it_answers_signs_and_forwards_as_the_folders_say(tmp_path: Path, database_url: str) -> None:

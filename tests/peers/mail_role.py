@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,7 @@ import psycopg2
 
 from authd.embedded import EmbeddedPostgres
 from authd.sql import spapi
+from authd.sql.database import Database
 from tests.support import open_database
 
 
@@ -31,21 +32,25 @@ class MailRole:
 
 
 @contextmanager
-def mail_role(server: EmbeddedPostgres, database_url: str) -> Iterator[MailRole]:
-    """A role that exists as long as the block runs, and may execute the functions and nothing else."""
+def mail_role(server: EmbeddedPostgres, database_url: str,
+              populate: Callable[[Database], Awaitable[None]]) -> Iterator[MailRole]:
+    """A role that exists as long as the block runs, and may execute the functions and nothing else; in a database that
+    `populate` has filled.
+    """
     parts = urlsplit(database_url)
     role = MailRole(parse_qs(parts.query)["host"][0], parts.path[1:], f"mail_{secrets.token_hex(4)}", secrets.token_hex(16))
     _administer(server, f"CREATE ROLE {role.name} LOGIN PASSWORD '{role.password}'")
     try:
-        asyncio.run(_grant(database_url, role.name))
+        asyncio.run(_prepare(database_url, role.name, populate))
         yield role
         asyncio.run(_revoke(database_url, role.name))
     finally:
         _administer(server, f"DROP ROLE IF EXISTS {role.name}")
 
 
-async def _grant(database_url: str, role: str) -> None:
+async def _prepare(database_url: str, role: str, populate: Callable[[Database], Awaitable[None]]) -> None:
     async with open_database(database_url) as db:
+        await populate(db)
         await spapi.grant(db, [role])
 
 

@@ -1,6 +1,5 @@
 """Dovecot reads accounts through SPAPI: with the query of installed systems, and with the one that the manual gives."""
 
-import asyncio
 import getpass
 import grp
 import imaplib
@@ -19,10 +18,11 @@ import pytest
 
 from authd.embedded import EmbeddedPostgres
 from authd.identity.crypt import generated_secret, hash_password
+from authd.sql.database import Database
 from tests.daemon import free_port
 from tests.fixtures.mail import SECRET_HASH, add_account, add_domain, add_list, add_service_user, grant
 from tests.peers.mail_role import MailRole, mail_role
-from tests.support import ROOT, open_database, require_program
+from tests.support import ROOT, require_program
 
 pytestmark = pytest.mark.peer("Dovecot")
 
@@ -113,23 +113,22 @@ def from_manual(name: str) -> str:
     return match[0]
 
 
-async def populate(url: str) -> None:
-    async with open_database(url) as db:
-        await add_domain(db, "example.com")
-        async def may_read_mail(account: UUID) -> UUID:
-            await grant(db, account, "imap", through_group=str(account))
-            return account
+async def populate(db: Database) -> None:
+    await add_domain(db, "example.com")
+    async def may_read_mail(account: UUID) -> UUID:
+        await grant(db, account, "imap", through_group=str(account))
+        return account
 
-        alice = await may_read_mail(await add_account(db, "alice@example.com", "a.smith@example.com", "!old@example.com"))
-        await may_read_mail(await add_account(db, "asleep@example.com", active=False))
-        await may_read_mail(await add_account(db, "careful@example.com", service_users_only=True))
-        await add_account(db, "without@example.com")
-        await add_list(db, "team@example.com", "alice@example.com")
-        await add_service_user(db, "printer", alice)
-        await add_service_user(db, "phone", alice, limited_to=("imap",))
-        await add_service_user(db, "registry", alice, limited_to=("docker",))
-        for name, stored in HASHES.items():
-            await may_read_mail(await add_account(db, f"{name}@example.com", password_hash=stored))
+    alice = await may_read_mail(await add_account(db, "alice@example.com", "a.smith@example.com", "!old@example.com"))
+    await may_read_mail(await add_account(db, "asleep@example.com", active=False))
+    await may_read_mail(await add_account(db, "careful@example.com", service_users_only=True))
+    await add_account(db, "without@example.com")
+    await add_list(db, "team@example.com", "alice@example.com")
+    await add_service_user(db, "printer", alice)
+    await add_service_user(db, "phone", alice, limited_to=("imap",))
+    await add_service_user(db, "registry", alice, limited_to=("docker",))
+    for name, stored in HASHES.items():
+        await may_read_mail(await add_account(db, f"{name}@example.com", password_hash=stored))
 
 
 GENERATED, GENERATED_HASH = generated_secret()
@@ -144,8 +143,7 @@ HASHES = {
 
 @pytest.fixture(scope="module")
 def role(postgres: EmbeddedPostgres, module_database_url: str) -> Iterator[MailRole]:
-    asyncio.run(populate(module_database_url))
-    with mail_role(postgres, module_database_url) as made:
+    with mail_role(postgres, module_database_url, populate) as made:
         yield made
 
 

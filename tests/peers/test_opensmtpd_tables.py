@@ -14,7 +14,7 @@ from tests.peers.opensmtpd import OpenSmtpd, opensmtpd
 from tests.peers.table_process import Service, table_process
 from tests.smtp.support import Sink, running_sink
 from tests.sql.test_spapi import populate
-from tests.support import ROOT, missing, open_database
+from tests.support import ROOT, missing
 
 pytestmark = pytest.mark.peer("OpenSMTPD")
 
@@ -59,12 +59,7 @@ def configuration(action: str, port: int) -> str:
 
 @pytest.fixture(scope="module")
 def role(postgres: EmbeddedPostgres, module_database_url: str) -> Iterator[MailRole]:
-    async def fill() -> None:
-        async with open_database(module_database_url) as db:
-            await populate(db)
-
-    asyncio.run(fill())
-    with mail_role(postgres, module_database_url) as made:
+    with mail_role(postgres, module_database_url, populate) as made:
         yield made
 
 

@@ -42,12 +42,7 @@ WAYS = pytest.mark.parametrize("way", ["lmtp", "smtp"])
 
 @pytest.fixture(scope="module")
 def role(postgres: EmbeddedPostgres, module_database_url: str) -> Iterator[MailRole]:
-    async def fill() -> None:
-        async with open_database(module_database_url) as db:
-            await populate(db)
-
-    asyncio.run(fill())
-    with mail_role(postgres, module_database_url) as made:
+    with mail_role(postgres, module_database_url, populate) as made:
         yield made
 
 

@@ -4,8 +4,8 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,6 +51,18 @@ def hand_out(bao: OpenBao, postgres: EmbeddedPostgres, database_url: str, *, sec
     bao.hand_out_roles(postgres, database_url.split("?")[0].rpartition("/")[2], seconds=seconds, longest=longest)
     role = bao.approle()
     return bao.environment(VAULT_ROLEID=role["role_id"], VAULT_SECRETID=role["secret_id"], DATABASE_PARENTROLE=PARENT)
+
+
+@contextmanager
+def two_daemons(folder: Path, database_url: str, environ: Mapping[str, str]) -> Iterator[list[Daemon]]:
+    """Both on one database, without a user in its URL."""
+    with ExitStack() as running:
+        daemons = []
+        for name in ("one", "two"):
+            (folder / name).mkdir()
+            daemons.append(running.enter_context(
+                running_daemon(folder / name, database_url.replace("authd@", ""), TEXT, environ=environ)))
+        yield daemons
 
 
 @dataclass
@@ -110,12 +122,8 @@ async def test_a_lease_replaced_in_one_disturbs_nobody_and_changes_count_in_both
         assert account is not None
         sessions = Sessions(db, SessionSettings(), lambda: datetime.now(UTC))
         new = await sessions.start(Login(account, None, frozenset()), ("pwd",), "10.1.2.3", "a browser")
-        with ExitStack() as running:
-            pair = Pair([], client)
-            for name in ("one", "two"):
-                (tmp_path / name).mkdir()
-                url = database_url.replace("authd@", "")
-                pair.daemons.append(running.enter_context(running_daemon(tmp_path / name, url, TEXT, environ=environ)))
+        with two_daemons(tmp_path, database_url, environ) as daemons:
+            pair = Pair(daemons, client)
             leases = bao.root.list(f"sys/leases/lookup/{PATH}")["data"]["keys"]
             assert len(leases) == 2
 
@@ -165,12 +173,8 @@ async def test_leases_of_seconds_in_two_daemons_at_once(
     client: AsyncHTTPClient = SimpleAsyncHTTPClient(force_instance=True, max_clients=2 * MANY)
     async with open_database(database_url) as db:
         await add_client(db, "app")
-    with ExitStack() as running:
-        pair = Pair([], client)
-        for name in ("one", "two"):
-            (tmp_path / name).mkdir()
-            url = database_url.replace("authd@", "")
-            pair.daemons.append(running.enter_context(running_daemon(tmp_path / name, url, TEXT, environ=environ)))
+    with two_daemons(tmp_path, database_url, environ) as daemons:
+        pair = Pair(daemons, client)
 
         def key(daemon: Daemon) -> Awaitable[HTTPResponse]:
             return pair.get(daemon, f"/getkey/?domain={DOMAIN}")

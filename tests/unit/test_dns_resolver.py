@@ -1,5 +1,7 @@
 """Asking a DNS server on loopback, also one that misbehaves."""
 
+import asyncio
+
 import dns.rcode
 import pytest
 
@@ -37,6 +39,16 @@ async def test_aliases_without_end_are_given_up() -> None:
     names = {f"a{i}.example": f"a{(i + 1) % 12}.example" for i in range(12)}
     with running_dns(DnsServer({}, names, follows=False)) as server, pytest.raises(Unanswered, match="aliases"):
         await resolver(server).txt("a0.example")
+
+
+async def test_the_time_is_for_all_that_a_name_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(*arguments: object, **options: object) -> None:
+        await asyncio.Event().wait()
+
+    asked = DnsResolver([Server("127.0.0.1")], 0.05)
+    monkeypatch.setattr(asked._resolver, "resolve", never)
+    with pytest.raises(Unanswered, match="no answer in time"):
+        await asked.txt("a.example")
 
 
 @pytest.mark.parametrize("fault", [dns.rcode.SERVFAIL, dns.rcode.REFUSED, SILENT, GARBAGE])

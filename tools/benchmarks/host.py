@@ -55,8 +55,7 @@ srs_secrets = ["a secret of the benchmarks"]
         """The daemon, ready, for the block. With `pipelining` what it forwards goes to the sink that offers that."""
         command = [sys.executable, "-m", "authd", "serve", "-c", str(self.config)]
         if pipelining:
-            relay = {"MAILFORWARDER_REMOTERELAY_IP": "127.0.0.1", "MAILFORWARDER_REMOTERELAY_PORT": str(self.pipelining_port)}
-            command = ["env", *(f"{name}={value}" for name, value in relay.items()), *command]
+            command += ["--set", f"forwarder.remote_relay=127.0.0.1:{self.pipelining_port}"]
         with workers.server(command, self.folder / "authd.log", self._is_ready) as process:
             yield process
 

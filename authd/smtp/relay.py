@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from authd.config.values import Downstream
+from authd.deadline import Deadline
 from authd.smtp import replies, starttls
-from authd.smtp.deadline import Deadline
 from authd.smtp.grammar import MailParameters, Path, RecipientParameters
 from authd.smtp.relay_session import DownstreamError, RelaySession
 from authd.smtp.replies import Reply

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 
 from authd.config.settings import SmtpSettings
 from authd.config.values import Endpoint
+from authd.deadline import Deadline
 from authd.smtp import replies, starttls
-from authd.smtp.deadline import Deadline
 from authd.smtp.message import Client
 from authd.smtp.pipeline import Pipeline, reply_to_error
 from authd.smtp.replies import Reply

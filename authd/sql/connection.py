@@ -17,6 +17,7 @@ import psycopg2.extensions
 import psycopg2.extras
 from psycopg2 import errorcodes
 
+from authd.deadline import Deadline
 from authd.errors import AuthdError, CheckViolation, DatabaseUnavailable, DataError, ForeignKeyViolation, UniqueViolation
 from authd.sql.hosts import candidates
 from authd.sql.prepared import Prepared
@@ -24,6 +25,7 @@ from authd.sql.prepared import Prepared
 _CLIENT_MARGIN = 5.0  # seconds that the client waits beyond the server's own statement_timeout
 _REFUSAL = re.compile(r"authentication failed|role .* does not exist|not permitted to log in|permission denied to set role")
 _ENCRYPTION = re.compile(r"\bSSL\b|encryption")  # the server wants it otherwise
+_BARE: Mapping[str, Any] = {"timeout": None, "enable_hstore": False, "enable_uuid": False, "enable_json": False}
 _LOST_CLASSES = ("08", "53", "57", "58")  # connection, resources, operator intervention, system error
 
 psycopg2.extras.register_uuid()
@@ -63,6 +65,10 @@ class Connection:
     def __init__(self, connection: Any, timeout: float) -> None:
         self._connection = connection
         self._timeout = timeout
+        self._deadline = Deadline(asyncio.get_running_loop(), self._give_up)
+        self._is_late = False
+        self._incoming = select.poll()
+        self._incoming.register(connection.raw.fileno(), select.POLLIN)
         self._prepared: set[str] = set()
         self._cursor: Any = None  # one for all statements
 
@@ -96,13 +102,16 @@ class Connection:
         raw = self._connection.raw
         if raw.closed or raw.isexecuting() or raw.notices:
             return False
-        poll = select.poll()
-        poll.register(raw.fileno(), select.POLLIN)
-        return not poll.poll(0)
+        return not self._incoming.poll(0)
 
     def close(self) -> None:
         """Closes at once; a statement that runs on it fails."""
+        self._deadline.stop()
         self._connection.close()
+
+    def _give_up(self) -> None:
+        self._is_late = True
+        self.close()
 
     async def run(self, statement: str, parameters: Mapping[str, Any]) -> tuple[list[tuple[Any, ...]], int]:
         """Runs one statement (or several, joined by semicolons) and returns the rows and row count of the last.
@@ -110,9 +119,10 @@ class Connection:
         Raises DataError where PostgreSQL refused the data, DatabaseUnavailable where it is gone or too slow.
         """
         cancellations = _cancellations()
+        self._deadline.set(self._timeout)
         try:
             if self._cursor is None:
-                self._cursor = await self._connection.cursor(timeout=self._timeout)
+                self._cursor = await self._connection.cursor()
             cursor = self._cursor
             if isinstance(statement, Prepared):
                 if statement.name not in self._prepared:
@@ -122,17 +132,17 @@ class Connection:
             await cursor.execute(statement, parameters)
             rows = await cursor.fetchall() if cursor.description else []
             del self._connection.raw.notices[:]
-            if _cancellations() > cancellations:  # asyncio.wait_for hides one that comes together with the answer
-                raise asyncio.CancelledError
             return rows, cursor.rowcount
         except asyncio.CancelledError:
             if _cancellations() > cancellations:
                 raise
             raise DatabaseUnavailable("PostgreSQL gave the statement up after its time limit") from None
-        except TimeoutError as error:
-            raise DatabaseUnavailable("PostgreSQL did not answer in time") from error
         except psycopg2.Error as error:
+            if self._is_late:
+                raise DatabaseUnavailable("PostgreSQL did not answer in time") from error
             _raise(error)
+        finally:
+            self._deadline.clear()
 
     async def notification(self) -> str:
         """Waits for the next NOTIFY on a channel that was listened to and returns its payload."""
@@ -143,8 +153,9 @@ class Connection:
 
 
 async def _connect(parameters: Mapping[str, Any], options: SessionOptions) -> Any:
-    return await aiopg.connect(
-        timeout=options.connect_timeout, enable_hstore=False, enable_uuid=False, enable_json=False, **parameters)
+    """Without aiopg's time limit, which makes a timer for each statement, and may hide a cancellation."""
+    async with asyncio.timeout(options.connect_timeout):
+        return await aiopg.connect(**parameters, **_BARE)
 
 
 def _parameters(credentials: Credentials, options: SessionOptions) -> dict[str, Any]:

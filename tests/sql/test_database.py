@@ -49,8 +49,17 @@ async def test_a_slow_statement_is_unavailable_and_not_a_cancelled_task(database
         assert await db.fetch_one("SELECT 1") == (1,)
 
 
+async def test_a_server_that_does_not_end_a_statement_is_not_waited_for(
+        database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("authd.sql.connection._CLIENT_MARGIN", -9.95)
+    async with open_database(database_url, options=SessionOptions(statement_timeout=10)) as db:
+        with pytest.raises(DatabaseUnavailable, match="did not answer in time"):
+            await db.fetch_one("SELECT pg_sleep(10)")
+        assert await db.fetch_one("SELECT 1") == (1,)
+
+
 async def test_a_cancellation_that_comes_with_the_answer_is_not_hidden(database_url: str) -> None:
-    """asyncio.wait_for of Python 3.11, which the driver waits with, returns the answer then."""
+    """asyncio.wait_for of Python 3.11, which the driver would wait with, returns the answer then."""
     async def ask(db: Database) -> None:
         while True:
             await db.fetch_one("SELECT 1")

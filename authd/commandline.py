@@ -239,16 +239,20 @@ class Run:
 
     def print_result(self, result: "Result") -> None:
         """What became of a change, and the secrets that it made, for people."""
-        verb = result.plan.outcome.value
-        click.echo(f"{verb} {result.kind} {result.name}" + (DRY_RUN if self.dry_run else ""))
-        if verb == "changed":
-            for item in result.plan.differences:
-                click.echo(f"  {item.field}: {_shown(item.old) or '-'} -> {_shown(item.new) or '-'}")
+        self.print_difference(result)
         if result.secrets and not self.dry_run:
             known = {"client_id": getattr(result.state, "client_id", None), **result.secrets}
             for name, value in known.items():
                 if value is not None:
                     click.echo(f"  {name}: {value}")
+
+    def print_difference(self, result: "Result") -> None:
+        """What became of a change, or what would become of it, for people."""
+        verb = result.plan.outcome.value
+        click.echo(f"{verb} {result.kind} {result.name}" + (DRY_RUN if self.dry_run else ""))
+        if verb == "changed":
+            for item in result.plan.differences:
+                click.echo(f"  {item.field}: {_shown(item.old) or '-'} -> {_shown(item.new) or '-'}")
 
 
 def now() -> datetime:

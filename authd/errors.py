@@ -20,7 +20,7 @@
 `code` is stable and meant for programs; the message is for the log. What a peer reads is chosen by the protocol.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 class AuthdError(Exception):
@@ -90,13 +90,14 @@ class Throttled(Denied):
 
 
 class PermissionMissing(Denied):
-    """The account lacks permissions; `names` are their identifiers."""
+    """The account lacks permissions; `names` are their identifiers, `held` those that it has."""
 
     code = "permission_missing"
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], held: Iterable[str] = ()) -> None:
         super().__init__("missing: " + ", ".join(names))
         self.names = tuple(names)
+        self.held = frozenset(held)
 
 
 class DataError(AuthdError):

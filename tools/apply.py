@@ -36,7 +36,7 @@ def apply(run: Run, file: str, check: bool) -> None:
         results = (trial if check else run).apply(*wanted, several=True)
     else:
         results = trial.changed(wanted)
-        _print_differences(trial, results)
+        _print_differences(trial if check else run, results)
         if _differ(results) and not (check or run.dry_run):
             _print_secrets(run.changed(wanted))
     if check and _differ(results):
@@ -50,7 +50,7 @@ def _differ(results: "list[Result]") -> bool:
 def _print_differences(run: Run, results: "list[Result]") -> None:
     for result in results:
         if result.plan.outcome is not Outcome.UNCHANGED:
-            run.print_result(result)
+            run.print_difference(result)
     same = sum(result.plan.outcome is Outcome.UNCHANGED for result in results)
     click.echo(f"unchanged: {same} of {len(results)}")
 

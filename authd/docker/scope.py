@@ -21,7 +21,8 @@ _PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?")
 _ANY_NAME = re.compile(rf"[!-~]{{1,{LONGEST_NAME}}}")
 _ACTIONS = re.compile(r"(?:[a-z]*|\*)(?:,(?:[a-z]*|\*))*")
-_PATTERN = re.compile(rf"[a-z0-9._/*-]{{1,{LONGEST_NAME}}}")
+_PATTERN = re.compile(r"[a-z0-9._/*-]+")
+_HOST_AND_PORT = re.compile(r"^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?:[0-9]{1,5}/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,11 @@ def is_repository_name(name: str) -> bool:
 
 
 def is_pattern(text: str) -> bool:
-    """Whether it is a repository's name or a pattern of names, in which `*` stands for any characters, `/` too."""
-    return is_repository_name(text) or ("*" in text and _PATTERN.fullmatch(text) is not None)
+    """Whether it is a repository's name or a pattern of names, in which `*` stands for any characters, `/` too. As in what is
+    asked for, `host:port/` may stand before it.
+    """
+    path = _HOST_AND_PORT.sub("", text)
+    return len(text) <= LONGEST_NAME and (is_repository_name(path) or ("*" in path and _PATTERN.fullmatch(path) is not None))
 
 
 def matches(pattern: str, name: str) -> bool:

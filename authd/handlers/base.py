@@ -108,6 +108,8 @@ class Handler(RequestHandler):
         await self._check_host()
         if self.request.method not in self.allowed_methods():
             raise HTTPError(405)
+        if len(self.request.body) > self.services.config.http.max_body:
+            raise HTTPError(413)
         if self.api:
             return
         if self.request.method not in _SAFE_METHODS and not self.own_form_check:

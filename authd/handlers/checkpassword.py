@@ -56,7 +56,6 @@ class CheckpasswordHandler(Handler):
             await self._answer(question, key)
 
     async def _answer(self, question: Question, key: SigningKey) -> None:
-        authenticated = question.password is not None
         try:
             login = await self._login(question)
         except InvalidCredentials:
@@ -64,15 +63,17 @@ class CheckpasswordHandler(Handler):
             self.write_json(401, REFUSED)
             return
         except PermissionMissing as error:
-            self.write_json(403, {"authenticated": authenticated, "authorized": False, "missing": sorted(error.names)})
+            self._deny(question, error.held)
             return
-        missing = question.scopes - login.permissions
-        if missing:
-            self.write_json(403, {"authenticated": authenticated, "authorized": False,
-                                  "scopes": sorted(login.permissions), "missing": sorted(missing)})
+        if not question.scopes <= login.permissions:
+            self._deny(question, login.permissions)
             return
         self.set_header("Content-Type", "application/jwt")
         self.finish(signed_answer(question, login, key, self.services.now()))
+
+    def _deny(self, question: Question, held: frozenset[str]) -> None:
+        self.write_json(403, {"authenticated": question.password is not None, "authorized": False,
+                              "scopes": sorted(held), "missing": sorted(question.scopes - held)})
 
     async def _login(self, question: Question) -> Login:
         """Who it is; somebody without a primary address is nobody here."""

@@ -56,6 +56,7 @@ _OF_STATUS: dict[int, tuple[str, str]] = {
     403: ("access_denied", "You are not allowed to do this."),
     404: ("not_found", "There is no page at this address."),
     405: ("method_not_allowed", "This address does not take that kind of request."),
+    413: ("request_too_large", "The request is larger than is allowed here."),
 }
 _UNEXPECTED = ("internal_error", "Something went wrong on our side. It has been logged.")
 

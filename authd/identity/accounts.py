@@ -219,5 +219,5 @@ def _permitted(login: Login, attempt: LoginAttempt) -> Login:
     """The login, unless it is of a limited service user without the permission that is asked."""
     limited = login.service_user is not None and login.service_user.limited
     if limited and attempt.permission not in login.permissions:
-        raise PermissionMissing([attempt.permission or ""])
+        raise PermissionMissing([attempt.permission or ""], login.permissions)
     return login

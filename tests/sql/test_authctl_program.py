@@ -107,7 +107,7 @@ def test_a_site_file_is_checked_and_applied(authctl: Authctl, tmp_path: Path) ->
     assert authctl.code(*words, "--check") == 5
     assert authctl.json("user", "list") == []
     said = authctl.said(*words)
-    assert "created user alice" in said
+    assert "created user alice\n" in said
     assert "oauth2 App client_secret: " in said
     assert authctl.code(*words, "--check") == 0
     assert authctl.said(*words) == "unchanged: 7 of 7\n"

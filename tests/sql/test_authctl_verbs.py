@@ -146,6 +146,8 @@ def test_verbs_of_permissions(authctl: Authctl) -> None:
     authctl.said("permissions", "revoke", "user", "alice", "--all")
     authctl.said("permissions", "revoke", "membership", "alice", "staff")
     assert authctl.json("permissions", "show", "user", "alice")["permissions"] == []
+    for words in ("grant user alice nothing", "grant group staff nothing", "grant membership alice staff nowhere"):
+        assert authctl.code("permissions", *words.split()) == 1
     for words in ("grant user alice", "grant user", "revoke user alice", "revoke user alice wiki --all", "require app"):
         assert authctl.code("permissions", *words.split()) == 2
 

@@ -78,7 +78,9 @@ def test_patterns_are_what_a_regular_expression_says(pattern: str, name: str) ->
 
 @pytest.mark.parametrize(("text", "expected"), [
     ("team/app", True), ("team/*", True), ("*", True), ("", False), ("Team/*", False), ("team app", False), ("team/", False),
-    ("%_*", False), ("a" * 256, False),
+    ("%_*", False), ("a" * 256, False), ("a" * 255 + "*", False),
+    ("host.example:5000/team/app", True), ("host.example:5000/team/*", True), ("5000:team/app", False),
+    ("host:port/*", False), ("host:5000/", False),
 ])
 def test_what_may_be_a_pattern(text: str, expected: bool) -> None:
     assert scope.is_pattern(text) is expected

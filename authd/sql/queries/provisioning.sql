@@ -288,9 +288,9 @@ WHERE NOT EXISTS (SELECT FROM permission WHERE identifier = name)
 ORDER BY name;
 
 -- name: missing_groups
-SELECT name FROM unnest(%(groups)s::text[]) name
-WHERE NOT EXISTS (SELECT FROM account_group g WHERE g.name = name)
-ORDER BY name;
+SELECT wanted FROM unnest(%(groups)s::text[]) wanted
+WHERE NOT EXISTS (SELECT FROM account_group g WHERE g.name = wanted)
+ORDER BY wanted;
 
 -- name: held_permissions
 SELECT p.identifier FROM held_permission h JOIN permission p ON p.id = h.permission_id

@@ -124,7 +124,8 @@ class Database:
                     raise
                 if pool is self._pool:
                     try:
-                        await asyncio.wait_for(self._replaced.wait(), self.options.statement_timeout)
+                        async with asyncio.timeout(self.options.statement_timeout):
+                            await self._replaced.wait()
                     except TimeoutError:
                         raise DatabaseUnavailable("PostgreSQL refuses our credentials, and there are no new ones") from None
 

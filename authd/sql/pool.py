@@ -1,5 +1,7 @@
 """Connections kept open for reuse. Admission is a fair queue in front of the pool, so that nobody waits long at the
 expense of another; a connection being opened holds up nobody who could have an idle one.
+
+Waits end by asyncio.timeout: asyncio.wait_for of Python 3.11 hides a cancellation that comes together with the result.
 """
 
 import asyncio
@@ -34,7 +36,8 @@ class Pool:
         """
         try:
             if self._admission.locked():
-                await asyncio.wait_for(self._admission.acquire(), self._patience)
+                async with asyncio.timeout(self._patience):
+                    await self._admission.acquire()
             else:
                 await self._admission.acquire()
             try:
@@ -75,7 +78,8 @@ class Pool:
                     self._refused_until = now + _REFUSED_SECONDS
                     if not self._busy and not self._idle and not self._closing:
                         raise
-            await asyncio.wait_for(self._given_back.wait(), self._patience)
+            async with asyncio.timeout(self._patience):
+                await self._given_back.wait()
         raise PoolRetired
 
     def _usable(self) -> Connection | None:

@@ -74,6 +74,27 @@ async def test_a_cancellation_that_comes_with_the_answer_is_not_hidden(database_
             assert task.cancelled()
 
 
+async def test_a_cancellation_that_comes_with_a_free_connection_is_not_hidden(database_url: str) -> None:
+    async def ask(db: Database) -> None:
+        while True:
+            await db.fetch_one("SELECT 1")
+
+    async with open_database(database_url, pool_size=1) as db:
+        for turns in range(10):
+            async with db.transaction() as tx:
+                await tx.fetch_one("SELECT 1")
+                task = asyncio.create_task(ask(db))
+                for _ in range(5):
+                    await asyncio.sleep(0)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait({task}, timeout=2)
+            assert task.cancelled()
+        assert await db.fetch_one("SELECT 1") == (1,)
+        assert db.busy == 0
+
+
 async def test_a_cancelled_task_stays_cancelled_and_gives_its_connection_up(database_url: str) -> None:
     async with open_database(database_url, pool_size=2) as db:
         for _ in range(5):

@@ -13,10 +13,15 @@ def server_context(certificate: Path, key: Path | None) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(certificate, key)
+        context.load_cert_chain(certificate, key, _no_passphrase)
     except OSError as error:  # ssl.SSLError is one
         raise ConfigError([f"{certificate}: cannot be used with the key {key}: {error.strerror or error}"]) from error
     return context
+
+
+def _no_passphrase() -> str:
+    """Instead of OpenSSL, which would ask at the terminal and wait."""
+    raise OSError("the key is encrypted, and nobody gives authd a passphrase")
 
 
 def verifying_context(ca: Path | None) -> ssl.SSLContext:

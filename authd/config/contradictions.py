@@ -1,4 +1,6 @@
-"""What no single setting shows: settings that need each other, files that are not there, addresses used twice."""
+"""What no single setting shows: settings that need each other, files that are not there or do not fit together, addresses
+used twice.
+"""
 
 import os
 from collections.abc import Callable, Iterator, Set
@@ -6,6 +8,8 @@ from pathlib import Path
 
 from authd.config.settings import Settings
 from authd.config.values import Endpoint, is_loopback
+from authd.errors import ConfigError
+from authd.tls import server_context
 
 Place = Callable[[str], str]  # the name of a setting, as section.name -> where its value was given
 
@@ -22,8 +26,8 @@ def contradictions(settings: Settings, place: Place, broken: Set[str] = frozense
 
     `broken` names the settings that could not be read and have their defaults here: nothing is said of them again.
     """
-    return [*_pairs(settings, place, broken), *_files(settings, place), *_vault(settings, place, broken),
-            *_listeners(settings, place)]
+    return [*_pairs(settings, place, broken), *_files(settings, place), *_certificates(settings, place),
+            *_vault(settings, place, broken), *_listeners(settings, place)]
 
 
 def _value(settings: Settings, name: str) -> Path | None:
@@ -40,14 +44,30 @@ def _pairs(settings: Settings, place: Place, broken: Set[str]) -> Iterator[str]:
             yield f"{place(given)}: {given} and {missing} go together; give both or neither"
 
 
+def _is_readable(file: Path) -> bool:
+    return file.is_file() and os.access(file, os.R_OK)
+
+
 def _files(settings: Settings, place: Place) -> Iterator[str]:
     for name in _FILES:
         file = _value(settings, name)
-        if file is not None and not (file.is_file() and os.access(file, os.R_OK)):
+        if file is not None and not _is_readable(file):
             yield f"{place(name)}: {str(file)!r} cannot be read; name a file that authd may read"
     folder = settings.smtp.spool_folder
     if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
         yield f"{place('smtp.spool_folder')}: {str(folder)!r} cannot be written to; name a folder that authd may write to"
+
+
+def _certificates(settings: Settings, place: Place) -> Iterator[str]:
+    """The listeners' own: what stands in them, where both files are there."""
+    for name in ("http", "smtp"):
+        certificate, key = _value(settings, f"{name}.tls_certificate"), _value(settings, f"{name}.tls_key")
+        if certificate is None or key is None or not (_is_readable(certificate) and _is_readable(key)):
+            continue
+        try:
+            server_context(certificate, key)
+        except ConfigError as error:
+            yield from (f"{place(f'{name}.tls_key')}: {problem}" for problem in error.problems)
 
 
 def _vault(settings: Settings, place: Place, broken: Set[str]) -> Iterator[str]:

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 from authd.config import Settings, find, load
 from authd.config.example import example
 from authd.config.values import Downstream, Endpoint, Mapping
 from authd.errors import ConfigError
 from tests.support import ROOT
+from tests.tls import make_authority
 
 
 def write(folder: Path, text: str) -> Path:
@@ -95,6 +98,20 @@ def test_a_secret_is_never_repeated(tmp_path: Path) -> None:
 ])
 def test_what_cannot_work_is_refused(tmp_path: Path, text: str, words: str) -> None:
     assert any(words in line for line in problems(write(tmp_path, text)))
+
+
+@pytest.mark.parametrize("section", ["http", "smtp"])
+def test_a_key_that_does_not_fit_its_certificate_is_refused(tmp_path: Path, section: str) -> None:
+    authority = make_authority(tmp_path)
+    encrypted = tmp_path / "encrypted.key"
+    encrypted.write_bytes(generate_private_key(SECP256R1()).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"hunter2")))
+    for key, words in ((authority.ca_key, "mismatch"), (authority.certificate, "PEM"), (encrypted, "is encrypted")):
+        file = write(tmp_path, f'[{section}]\ntls_certificate = "server.pem"\ntls_key = "{key.name}"\n')
+        [problem] = problems(file)
+        assert problem.startswith(f"{file}: {section}.tls_key: {authority.certificate}: cannot be used with the key {key}: ")
+        assert words in problem and "PRIVATE" not in problem
+    load(write(tmp_path, f'[{section}]\ntls_certificate = "server.pem"\ntls_key = "server.key"\n'), {})
 
 
 def test_a_missing_file_is_named() -> None:

@@ -22,8 +22,14 @@ Answers = list[tuple[Copy, Reply]]
 
 
 async def at_once(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """Does all of it at the same time. What is alone needs no task of its own, and most mail has one leg."""
-    return [await work[0]] if len(work) == 1 else list(await asyncio.gather(*work))
+    """Does all of it at the same time, and to the end before an exception is raised: who gives a transaction up then finds
+    every connection that it has. What is alone needs no task of its own, and most mail has one leg.
+    """
+    if len(work) == 1:
+        return [await work[0]]
+    done = [asyncio.ensure_future(one) for one in work]
+    await asyncio.gather(*done, return_exceptions=True)
+    return [one.result() for one in done]
 
 
 @dataclass

@@ -5,6 +5,7 @@ Where mail goes is decided in routing.py, what the answers come to in deliveries
 handover.py, sockets in server.py and relay.py.
 """
 
+import asyncio
 import logging
 import secrets
 import socket
@@ -105,10 +106,11 @@ class ForwarderListener:
 
     async def stop(self, grace_seconds: float) -> None:
         """Finishes running transactions within the grace period; everybody else is told 421."""
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + grace_seconds
         await self._listener.stop(grace_seconds)
-        await self.reports.finish()
-        for relay in self.relays.values():
-            relay.close()
+        await self.reports.finish(max(0, ends - loop.time()))
+        await asyncio.gather(*(relay.close() for relay in set(self.relays.values())))
         self.workers.close()
 
     def serves(self, client: Client) -> bool:
@@ -136,7 +138,9 @@ class _Transaction:
 
 
 class ForwarderPipeline:
-    """The transactions of one client, one after another (pipeline.Pipeline)."""
+    """The transactions of one client, one after another (pipeline.Pipeline). One that is given up, because something
+    failed, is deferred to its end.
+    """
 
     def __init__(self, forwarder: ForwarderListener) -> None:
         self._forwarder = forwarder
@@ -163,7 +167,9 @@ class ForwarderPipeline:
 
     async def recipient(self, recipient: Recipient) -> Reply:
         """Resolves the recipient and asks the downstreams about every copy that it needs."""
-        transaction, apart = self._current(), self._forwarder.apart
+        transaction, apart = self._transaction, self._forwarder.apart
+        if transaction is None:
+            return replies.UNAVAILABLE
         sender, name = str(transaction.sender), str(recipient.path)
         group = apart.group(sender, name) if transaction.dialect is Dialect.SMTP else TOGETHER
         if group != transaction.group and transaction.deliveries.recipients:
@@ -178,11 +184,13 @@ class ForwarderPipeline:
 
     async def data(self) -> Reply:
         """The downstreams are asked once the message is here, so that they never wait for our client."""
-        return replies.START_INPUT
+        return replies.UNAVAILABLE if self._transaction is None else replies.START_INPUT
 
     async def end_of_data(self, spool: Spool) -> Reply | Sequence[Reply]:
         """Hands every copy over, and answers what the downstreams did."""
-        transaction, counts = self._current(), self._forwarder.counts
+        transaction, counts = self._transaction, self._forwarder.counts
+        if transaction is None:
+            return replies.UNAVAILABLE
         try:
             answer = await self._hand_over(transaction, spool)
         except Exception:
@@ -224,11 +232,6 @@ class ForwarderPipeline:
             transaction.fan_out.give_up()
             if transaction.handover is not None:
                 transaction.handover.close()
-
-    def _current(self) -> _Transaction:
-        if self._transaction is None:
-            raise RuntimeError("no transaction")
-        return self._transaction
 
     async def _offer(self, transaction: _Transaction, recipient: Recipient) -> Reply:
         route = await self._forwarder.store.route(recipient.path, transaction.sender)

@@ -40,9 +40,16 @@ class ListReports:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def finish(self) -> None:
-        """Returns once nothing is left to report."""
-        await asyncio.gather(*self._tasks)
+    async def finish(self, seconds: float | None = None) -> None:
+        """Returns once nothing is left to report, after so many seconds at the latest."""
+        if not self._tasks:
+            return
+        _, unfinished = await asyncio.wait(self._tasks, timeout=seconds)
+        if unfinished:
+            _log.warning("%d reports to owners of lists are given up", len(unfinished))
+            for task in unfinished:
+                task.cancel()
+            await asyncio.wait(unfinished)
 
     async def _report(self, refused: Sequence[Refused]) -> None:
         due: dict[int, tuple[MailingList, list[Refused]]] = {}

@@ -69,4 +69,3 @@ def received(client: Client, hostname: str, message_id: str, now: datetime) -> b
         source = f"{literal} (HELO {_UNSAFE.sub('?', client.name)})"
     return (f"Received: from {source}\r\n\tby {hostname} with {client.protocol} id {message_id};\r\n"
             f"\t{_date(now.replace(microsecond=0))}\r\n").encode("ascii")
-

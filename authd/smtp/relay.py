@@ -7,6 +7,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,6 +23,7 @@ from authd.smtp.transparency import dot_encoded
 _log = logging.getLogger(__name__)
 _PIECE = 65536      # bytes written at once; more are in flight only while the server keeps up
 _GOODBYE = 5.0      # seconds that a server gets to answer QUIT
+_LAST_GOODBYE = 1.0     # the same when we stop
 _IDLE = 9.0         # seconds that an unused connection is kept: servers that are short of them close after 10
 _MOST_MAILS, _MANY_RECIPIENTS = 90, 100    # a connection that had so many is not used again: OpenSMTPD allows 100 and 1000
 
@@ -46,6 +48,8 @@ class Relay:
         self._timeouts = timeouts
         self._tls = tls
         self._idle: list[Connection] = []
+        self._open: set[Connection] = set()
+        self._has_closed = asyncio.Event()
         self._is_closed = False
 
     async def acquire(self, *, fresh: bool = False) -> "Connection":
@@ -80,6 +84,7 @@ class Relay:
                 raise HandshakeFailed("it does not offer it")
         except BaseException:
             connection.abort()
+            self.closed(connection)  # of which asyncio may not tell, after a handshake
             raise
         return connection
 
@@ -111,11 +116,28 @@ class Relay:
         if connection in self._idle:
             self._idle.remove(connection)
 
-    def close(self) -> None:
-        """Takes leave of the downstream; connections that are in use follow when they are released."""
+    def opened(self, connection: "Connection") -> None:
+        """The connection stands."""
+        self._open.add(connection)
+
+    def closed(self, connection: "Connection") -> None:
+        """The connection is no more."""
+        self._open.discard(connection)
+        self._has_closed.set()
+
+    async def close(self) -> None:
+        """Takes leave of the downstream, which gets a moment to answer; then all connections are closed."""
         self._is_closed = True
         for connection in list(self._idle):
             connection.quit()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_GOODBYE):
+                while self._open:
+                    self._has_closed.clear()
+                    await self._has_closed.wait()
+        for connection in list(self._open):
+            connection.abort()
+        await asyncio.sleep(0)
 
 
 class Connection(asyncio.Protocol):
@@ -348,6 +370,7 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         transport.set_write_buffer_limits(high=4 * _PIECE)
         self._transport = transport
+        self._relay.opened(self)
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -364,6 +387,7 @@ class Connection(asyncio.Protocol):
         self._fail(DownstreamError(f"the next server closed the connection: {exc!r}", was_lost=True))
         self._transport = None
         self._deadline.stop()
+        self._relay.closed(self)
 
     def pause_writing(self) -> None:
         self._is_full = True

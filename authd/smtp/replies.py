@@ -3,7 +3,7 @@
 Texts are for the peer; what the log says is another matter. Enhanced codes are those of RFC 3463 and RFC 5248.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -43,6 +43,11 @@ def hello(hostname: str) -> Reply:
     return _reply(f"250 {hostname}")
 
 
+def help(commands: Iterable[str]) -> Reply:
+    """The answer to HELP."""
+    return _reply(f"214 2.0.0 {' '.join(commands)} (RFC 5321)")
+
+
 def extensions(hostname: str, keywords: Sequence[str]) -> Reply:
     """The answer to EHLO and LHLO, with an extension a line."""
     return Reply(250, tuple(line.encode("ascii") for line in (hostname, *keywords)))
@@ -52,7 +57,6 @@ OK = _reply("250 2.0.0 Ok")
 SENDER_OK = _reply("250 2.1.0 Ok")
 RECIPIENT_OK = _reply("250 2.1.5 Ok")
 CANNOT_VERIFY = _reply("252 2.1.5 Send some mail, and see")
-HELP = _reply("214 2.0.0 EHLO HELO LHLO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT (RFC 5321)")
 BYE = _reply("221 2.0.0 Bye")
 READY_FOR_TLS = _reply("220 2.0.0 Ready for TLS")
 START_INPUT = _reply("354 End with a line that holds nothing but a dot")

@@ -240,6 +240,7 @@ class _Connection(asyncio.Protocol):
         finally:
             if self._transport is None:  # which asyncio may keep for itself
                 self._listener.leave(self, self._address)
+                self._deadline.stop()
         self._is_reading = True
         return self._transport is not None
 

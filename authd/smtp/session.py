@@ -114,7 +114,7 @@ _ANYWHERE = _GREETED | {State.CONNECTED}
 
 # Which command may come when; anything else that is known is a bad sequence.
 _ALLOWED = MappingProxyType({
-    "HELO": _ANYWHERE, "EHLO": _ANYWHERE, "LHLO": _ANYWHERE,
+    "EHLO": _ANYWHERE, "HELO": _ANYWHERE, "LHLO": _ANYWHERE,
     "MAIL": frozenset({State.READY, State.REFUSED}),
     "RCPT": frozenset({State.SENDER, State.RECIPIENTS}),
     "DATA": frozenset({State.RECIPIENTS}),
@@ -231,6 +231,10 @@ class Session:
         """How many replies the end of data needs: one, or in LMTP one for each recipient (RFC 2033 section 4.2)."""
         return self._recipients if self.protocol in ("LMTP", "LMTPS") else 1
 
+    @property
+    def _offers_tls(self) -> bool:
+        return self._has_tls and not self.is_secure
+
     def _begin_anew(self) -> None:
         """Forgets what came in plain text, said and unread: anybody on the way may have put it there."""
         self._input, self._position, self._skips_line = b"", 0, False
@@ -303,7 +307,7 @@ class Session:
             case "VRFY":
                 return self._answered(replies.CANNOT_VERIFY)
             case "HELP":
-                return self._answered(replies.HELP)
+                return self._answered(replies.help(verb for verb in _ALLOWED if verb != "STARTTLS" or self._offers_tls))
             case _:
                 return self._greet(verb, argument)
 
@@ -326,7 +330,7 @@ class Session:
             self._say(replies.hello(self._hostname))
         else:
             keywords = ["PIPELINING", "8BITMIME", f"SIZE {self._limits.message_size}", "ENHANCEDSTATUSCODES"]
-            keywords += ["DSN"] * self._takes_dsn + ["STARTTLS"] * (self._has_tls and not self.is_secure)
+            keywords += ["DSN"] * self._takes_dsn + ["STARTTLS"] * self._offers_tls
             self._say(replies.extensions(self._hostname, keywords))
         return self._give_up()
 

@@ -98,7 +98,7 @@ class SignerListener:
     async def stop(self, grace_seconds: float) -> None:
         """Finishes running transactions within the grace period; everybody else is told 421."""
         await self._listener.stop(grace_seconds)
-        self.relay.close()
+        await self.relay.close()
         self.workers.close()
 
 

@@ -138,7 +138,7 @@ async def test_dovecot_gets_mail_by_lmtp_through_required_tls(dovecot: tuple[int
     print(version("dovecot", "--version"), "|", *replies)
     assert [reply.code for reply in replies] == [250, 250]
     leg.give_up()
-    good.close()
+    await good.close()
     delivered = sorted(folder.glob("mail/*/new/*"))
     assert len(delivered) == 2 and b"Hello Bob." in delivered[0].read_bytes()
     with pytest.raises(DownstreamError, match="certificate verify failed"):

@@ -13,6 +13,7 @@ import pytest
 from authd.errors import DatabaseUnavailable
 from authd.smtp import handover
 from authd.smtp.deliveries import Row
+from authd.smtp.fanout import at_once
 from authd.smtp.grammar import Path
 from authd.smtp.mail_store import MailStore
 from authd.smtp.routing import Route
@@ -26,6 +27,7 @@ STEPS = ["MAIL", "RCPT", "DATA", "content", "end"]
 PASSING = ["421 4.3.2 closing", "nonsense"]  # the others, without PIPELINING, are in test_fault_table.py
 PLAIN: tuple[str, ...] = ("8BITMIME",)
 PIPELINING = (*PLAIN, "PIPELINING")
+LATER = "451 4.3.0 Temporarily unavailable, try again later"
 PASSING_AT_STEPS = [(step, fault, PLAIN) for step in STEPS for fault in PASSING
                     if (step, fault) != ("content", "nonsense")]  # a server says nothing while it reads
 PASSING_AT_STEPS += [(step, fault, PIPELINING) for step in ("MAIL", "RCPT")
@@ -293,6 +295,51 @@ async def test_without_the_database_nothing_is_taken(database_url: str, call: st
         assert site.arrived() == []
         assert await send(site, "team@example.com", content=MESSAGE) == "250 2.0.0 Ok"
         assert len(site.arrived()) == 2
+
+
+@pytest.mark.parametrize(("turns", "answers"), [
+    ([True], [LATER, LATER, LATER, "554 5.5.1 No valid recipients"]),
+    ([False, True], ["250 2.1.5 recipient taken", LATER, LATER, LATER]),
+])
+async def test_what_follows_a_failed_recipient_is_deferred_without_an_alarm(
+        database_url: str, turns: list[bool], answers: list[str], caplog: pytest.LogCaptureFixture) -> None:
+    """The transaction is gone with it; commands that the client sends all the same are no errors of ours."""
+    async with forwarding(database_url) as site:
+        site.forwarder.store = Failing(site.forwarder.store, route=turns)
+        await site.client.write(b"MAIL FROM:<joe@elsewhere.example>\r\nRCPT TO:<bob@example.com>\r\n"
+                                b"RCPT TO:<alice@example.com>\r\nRCPT TO:<far@example.com>\r\nDATA\r\n")
+        assert [await site.client.reply() for _ in range(5)] == ["250 2.1.0 Ok", *answers]
+        assert (await send(site, "alice@example.com", content=MESSAGE)).startswith("250")
+        assert site.recipients() == ["alice@example.com"]
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_a_report_to_the_owner_holds_up_nobody_who_stops(database_url: str) -> None:
+    async with forwarding(database_url, remote=Sink({"RCPT": [None, "550 5.1.1 gone"]}),
+                          local=Sink({"MAIL": [SILENT]})) as site:
+        assert await send(site, "far@example.com", content=MESSAGE) == "250 2.0.0 Ok"
+        await site.local.arrived["MAIL"].wait()
+        async with asyncio.timeout(5):
+            await site.forwarder.stop(0.1)
+        assert not site.local.open and not site.remote.open
+
+
+async def test_an_unexpected_exception_on_one_leg_waits_for_the_others() -> None:
+    """Otherwise they would open connections for a transaction that has been given up."""
+    is_over = False
+
+    async def failing() -> None:
+        raise ValueError
+
+    async def working() -> None:
+        nonlocal is_over
+        for _ in range(10):
+            await asyncio.sleep(0)
+        is_over = True
+
+    with pytest.raises(ValueError):
+        await at_once([failing(), working()])
+    assert is_over
 
 
 async def test_a_memory_that_fails_in_passing_is_filled_before_the_answer(database_url: str) -> None:

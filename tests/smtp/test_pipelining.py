@@ -80,7 +80,7 @@ async def leg_to(script: Script) -> AsyncIterator[Leg]:
         yield leg
     finally:
         leg.give_up()
-        relay.close()
+        await relay.close()
         server.close()
         await asyncio.sleep(0)
 

@@ -6,6 +6,7 @@ import dataclasses
 import pytest
 
 from authd.config.settings import SmtpSettings
+from authd.smtp import relay
 from tests.smtp.support import (
     CLOSE,
     HOLD,
@@ -178,6 +179,21 @@ async def test_a_connection_that_has_had_enough_is_replaced() -> None:
         assert await client.send() == DELIVERED
         assert await client.send() == DELIVERED
         assert sink.connections == 2
+
+
+@pytest.mark.parametrize(("faults", "seconds"), [({}, 0), ({"RSET": [SILENT]}, 2)])
+async def test_stopping_leaves_no_connection_behind(
+        faults: Faults, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its goodbye is waited for, and one that never comes not long."""
+    monkeypatch.setattr(relay, "_LAST_GOODBYE", 0.1)
+    async with running_sink(Sink(faults)) as sink, running_signer(sink, Keys()) as signer:
+        async with connected(signer.address) as client:
+            assert await client.send() == DELIVERED
+            await begin(client)
+        await until(lambda: signer.connections == 0)
+        assert sink.open
+        await signer.stop(1)
+        await until(lambda: not sink.open, seconds)
 
 
 async def begin(client: Source) -> None:

@@ -123,6 +123,15 @@ async def test_a_conversation_is_the_same_in_tls(authority: Authority, script: C
     assert [message.content.split(b" +0000\r\n", 1)[1] for message in sink.delivered] == script.delivered
 
 
+async def test_help_names_starttls_where_it_can_be_used(authority: Authority) -> None:
+    async with offering(authority) as (_, _, client):
+        assert "STARTTLS" in await client.command("HELP")
+        assert (await client.command("STARTTLS")).startswith("220")
+        await client.start_tls(trusting(authority))
+        assert (await client.command("EHLO client.example.com")).startswith("250")
+        assert "STARTTLS" not in await client.command("HELP")
+
+
 async def test_mail_comes_in_plain_text_all_the_same(authority: Authority) -> None:
     async with offering(authority) as (sink, _, client):
         assert await client.send() == DELIVERED
@@ -479,6 +488,6 @@ async def test_lmtp_through_tls(authority: Authority) -> None:
         await leg.content([MESSAGE])
         assert [reply.code for reply in await leg.end_of_data()] == [250, 250]
         leg.give_up()
-        relay.close()
-        await until(lambda: b"*QUIT" in sink.commands)
+        await relay.close()
+        assert b"*QUIT" in sink.commands
     assert sink.commands[:3] == [b"LHLO mx.example.com", b"STARTTLS", b"*LHLO mx.example.com"]

@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from socket import create_server
 
 import dkim
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
-from tests.daemon import Daemon, free_port, served
+from tests.daemon import Daemon, free_ports, served
 from tests.smtp.forwarding import JOE, populate
 from tests.smtp.support import Sink, connected, running_sink
 from tests.sql.authctl import Authctl
@@ -23,15 +22,6 @@ def write(folder: Path, **variables: str) -> None:
     folder.mkdir(parents=True)
     for name, value in variables.items():
         (folder / name).write_text(f"{value}\n", encoding="utf-8")
-
-
-def ports(count: int) -> list[int]:
-    with ExitStack() as held:
-        found = []
-        for _ in range(count):
-            found.append(free_port())
-            held.enter_context(create_server(("127.0.0.1", found[-1])))
-        return found
 
 
 @contextmanager
@@ -50,7 +40,7 @@ async def test_it_answers_signs_and_forwards_as_the_folders_say(tmp_path: Path, 
     authctl = Authctl(database_url, tmp_path)
     await asyncio.to_thread(authctl.said, "domain", "edit", DOMAIN, "--create-key", "jwt", "--create-key", "dkim",
                             "--dkim-selector", "s1")
-    web, signer, forwarder, metrics = ports(4)
+    web, signer, forwarder, metrics = free_ports(4)
     async with running_sink(Sink()) as sink:
         etc = tmp_path / "appconfig"
         write(etc / "authserver" / "env", DATABASE_URL=database_url, BINDIP="127.0.0.1", BINDPORT=str(web), SECRET_KEY=SECRET,

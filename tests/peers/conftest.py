@@ -4,7 +4,7 @@ import pytest
 
 from tests.pages import Cells
 from tests.peers import page
-from tests.peers.versions import version
+from tests.peers.programs import version
 
 
 def cells(item: pytest.Function) -> Cells:

@@ -9,7 +9,6 @@ import os
 import pwd
 import shutil
 import smtplib
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,7 +17,6 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.daemon import free_port
 from tests.peers.mail_role import MailRole
 from tests.peers.unpacked import FOLDER, command_environment, unpacked_program
 from tests.support import missing
@@ -173,13 +171,6 @@ def _wait_until_ready(server: Postfix, process: "subprocess.Popen[bytes]") -> No
         with contextlib.suppress(OSError, smtplib.SMTPException), server.client():
             return
         time.sleep(0.05)
-
-
-def free_ports(number: int) -> list[int]:
-    """So many different ports that nobody listens on just now."""
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.create_server(("127.0.0.1", free_port()))) for _ in range(number)]
-        return [one.getsockname()[1] for one in sockets]
 
 
 @dataclass

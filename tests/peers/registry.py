@@ -103,10 +103,6 @@ class Site:
         """The home folder of a client."""
         return self.folder / f"home-{program}"
 
-    def version(self, program: str) -> str:
-        """What a client calls itself."""
-        return self.run(program, "--version").text.splitlines()[0]
-
     def skopeo(self, verb: str, *arguments: str, user: str | None = None) -> Answer:
         """skopeo with the credentials that `login` stored for a user, or with none."""
         return self.run("skopeo", "--insecure-policy", verb, "--authfile", str(self._authfile(user)), *arguments)

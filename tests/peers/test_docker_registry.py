@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.http.support import PASSWORD
+from tests.peers.programs import version
 from tests.peers.registry import Answer, Site, make_image, running_site
 
 pytestmark = pytest.mark.peer("Docker Registry", "Skopeo")
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.peer("Docker Registry", "Skopeo")
 @pytest.fixture(scope="module")
 def site(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with running_site(tmp_path_factory.mktemp("registry"), module_database_url) as site:
-        print(site.version("docker-registry"), "|", site.version("skopeo"))
+        print("Docker Registry", version("Docker Registry"), "| Skopeo", version("Skopeo"))
         yield site
 
 
@@ -244,7 +245,7 @@ def runroot() -> Iterator[str]:
 @pytest.mark.parametrize("program", ["podman", "buildah"])
 def test_podman_and_buildah(site: Site, owner: str, tmp_path: Path, runroot: str, program: str) -> None:
     """They build an image of one file, push it and pull it again; a reader may pull and not push."""
-    print(site.version(program))
+    print(program, version(program.capitalize()))
     reader = site.add_user(f"reads-{program}")
     site.allow("--user", reader, "--pull", f"team/{program}")
     (tmp_path / "Containerfile").write_text("FROM scratch\nCOPY hello /hello\n", encoding="utf-8")

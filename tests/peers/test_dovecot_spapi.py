@@ -6,7 +6,6 @@ import imaplib
 import os
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -22,6 +21,7 @@ from authd.sql.database import Database
 from tests.daemon import free_port
 from tests.fixtures.mail import SECRET_HASH, add_account, add_domain, add_list, add_service_user, grant
 from tests.peers.mail_role import MailRole, mail_role
+from tests.peers.programs import listens
 from tests.support import ROOT, require_program
 
 pytestmark = pytest.mark.peer("Dovecot")
@@ -174,11 +174,6 @@ def dovecot(request: pytest.FixtureRequest, role: MailRole) -> Iterator[Dovecot]
     finally:
         server.doveadm("stop")
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.parametrize("login", ["alice@example.com", "ALICE@Example.com", "a.smith@example.com"])

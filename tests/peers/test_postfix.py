@@ -12,8 +12,9 @@ import pytest
 from authd.config import load
 from authd.config.values import Downstream, Endpoint, Mapping
 from authd.embedded import EmbeddedPostgres
+from tests.daemon import free_ports
 from tests.peers.mail_role import MailRole, mail_role
-from tests.peers.postfix import Postfix, Tap, free_ports, postfix, tapped
+from tests.peers.postfix import Postfix, Tap, postfix, tapped
 from tests.smtp.forwarding import JOE, populate, running_forwarder, text
 from tests.smtp.support import (
     Delivered,

@@ -1,8 +1,6 @@
 """Independent programs around the signer: swaks hands mail in, dkimpy, OpenDKIM and Mail::DKIM (RSA alone) verify what
 comes out, and OpenSMTPD is the neighbour on both sides, as in the documentation."""
 
-import asyncio
-import importlib.metadata
 import socket
 import subprocess
 from datetime import UTC, datetime
@@ -12,7 +10,7 @@ import pytest
 
 from tests.daemon import free_port
 from tests.peers.opensmtpd import opensmtpd
-from tests.peers.versions import version as peer_version
+from tests.peers.programs import output, version
 from tests.smtp.support import (
     Delivered,
     Sink,
@@ -46,21 +44,6 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def version(*command: str) -> str:
-    """The first line that a program says about its version."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    return (done.stdout + done.stderr).strip().splitlines()[0]
-
-
-async def output(*command: str) -> str:
-    """What a program says; it must succeed."""
-    process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    said, _ = await asyncio.wait_for(process.communicate(), 60)
-    text = said.decode("utf-8", "replace")
-    assert process.returncode == 0, text
-    return text
-
-
 async def sent_by_swaks(content: str, folder: Path) -> Delivered:
     """The message that reaches the sink when swaks hands it to the signer."""
     file = folder / "message"
@@ -69,7 +52,7 @@ async def sent_by_swaks(content: str, folder: Path) -> Delivered:
         host, port = signer.address
         said = await output(require_program("swaks"), "--server", host, "--port", str(port), "--from", "ann@example.com",
                             "--to", "bob@example.net,ben@example.net", "--data", f"@{file}")
-    print(version("swaks", "--version"), "|", next(line for line in said.splitlines() if "250 2.0.0" in line))
+    print("Swaks", version("Swaks"), "|", next(line for line in said.splitlines() if "250 2.0.0" in line))
     [message] = sink.delivered
     return message
 
@@ -85,7 +68,7 @@ def opendkim_says(content: bytes, folder: Path) -> str:
     done = subprocess.run([program, "-x", str(folder / "opendkim.conf"), "-vv", "-t", str(folder / "signed")],
                           capture_output=True, text=True, timeout=60, check=True)
     said = done.stdout + done.stderr
-    print(version(program, "-V"), "|", *(line.strip() for line in said.splitlines() if "dkim=" in line))
+    print("OpenDKIM", version("OpenDKIM"), "|", *(line.strip() for line in said.splitlines() if "dkim=" in line))
     return said
 
 
@@ -93,7 +76,7 @@ def mail_dkim_says(content: bytes, folder: Path) -> list[str]:
     """Mail::DKIM's verdict on each signature that it understands, offline."""
     (folder / "zone").write_text("".join(f"{name.decode().rstrip('.')} {value.decode()}\n"
                                          for name, value in records(*BOTH).items()))
-    print("Mail::DKIM", peer_version("Mail::DKIM"))
+    print("Mail::DKIM", version("Mail::DKIM"))
     done = subprocess.run([require_program("perl"), str(Path(__file__).with_name("mail_dkim.pl")), str(folder / "zone")],
                           input=content, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr
@@ -109,7 +92,7 @@ async def test_what_swaks_sends_verifies(name: str, tmp_path: Path) -> None:
     assert message.recipients == [b"<bob@example.net>", b"<ben@example.net>"]
     content = MESSAGES[name].encode().replace(b"\n", b"\r\n")
     assert message.content.rstrip(b"\r\n").endswith(content.rstrip(b"\r\n"))  # swaks has its own idea of the last line end
-    print("dkimpy", importlib.metadata.version("dkimpy"), "|", verified(message.content, *BOTH))
+    print("dkimpy", version("dkimpy"), "|", verified(message.content, *BOTH))
     assert verified(message.content, *BOTH) == [True, True]
     said = opendkim_says(message.content, tmp_path)
     assert "dkim=pass (2048-bit key)" in said and "header.a=rsa-sha256" in said
@@ -158,7 +141,7 @@ async def test_opensmtpd_on_both_sides(tmp_path: Path) -> None:
                     assert (await client.send(content)).startswith("250")
             await until(lambda: len(sink.delivered) == len(contents), 30)
         counts = signer.counts
-    print(version("smtpd", "-h"), "|", counts)
+    print("OpenSMTPD", version("OpenSMTPD"), "|", counts)
     assert counts.signed == counts.accepted == len(contents)
     for message in sink.delivered:
         assert b"Bcc:" not in message.content

@@ -23,8 +23,7 @@ from authd.smtp.relay_session import DownstreamError
 from authd.smtp.starttls import MailTls
 from tests.daemon import free_port
 from tests.peers.opensmtpd import opensmtpd
-from tests.peers.test_dovecot_spapi import listens
-from tests.peers.test_signer_peers import output, version
+from tests.peers.programs import listens, output, version
 from tests.smtp.support import MESSAGE, Keys, Sink, connected, running_signer, running_sink, until
 from tests.support import missing, require_program
 from tests.tls import Authority, make_authority
@@ -47,7 +46,7 @@ async def test_swaks_hands_mail_in_through_tls(protocol: str, received: bytes, t
         said = await output(require_program("swaks"), "--server", "localhost", "--port", str(signer.address[1]), "--protocol",
                             protocol, "--tls", "--tls-verify", "--tls-ca-path", str(ca_file), "--from", "ann@example.com",
                             "--to", "bob@example.net", "--body", "Hello.")
-    print(version("swaks", "--version"), "|", *(line.strip() for line in said.splitlines() if "TLS started" in line))
+    print("Swaks", version("Swaks"), "|", *(line.strip() for line in said.splitlines() if "TLS started" in line))
     assert "TLSv1.3" in said
     [message] = sink.delivered
     assert b" with " + received + b" id " in message.content and b"Hello." in message.content
@@ -64,7 +63,7 @@ async def test_opensmtpd_uses_tls_where_we_offer_it(tmp_path: Path) -> None:
             async with connected(("127.0.0.1", server.port)) as client:
                 assert (await client.send()).startswith("250")
             await until(lambda: len(sink.delivered) == 1, 30)
-            print(version("smtpd", "-h"), "|", *(line for line in server.log.splitlines() if "ciphers" in line))
+            print("OpenSMTPD", version("OpenSMTPD"), "|", *(line for line in server.log.splitlines() if "ciphers" in line))
     assert b" with ESMTPS id " in sink.delivered[0].content and MESSAGE.split(b"\r\n\r\n")[1] in sink.delivered[0].content
 
 
@@ -135,7 +134,7 @@ async def test_dovecot_gets_mail_by_lmtp_through_required_tls(dovecot: tuple[int
     assert await leg.data() is None
     await leg.content([MESSAGE])
     replies = await leg.end_of_data()
-    print(version("dovecot", "--version"), "|", *replies)
+    print("Dovecot", version("Dovecot"), "|", *replies)
     assert [reply.code for reply in replies] == [250, 250]
     leg.give_up()
     await good.close()

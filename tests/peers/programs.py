@@ -1,8 +1,10 @@
-"""The versions of the programs that the peer tests run, as they say them."""
+"""The programs that the peer tests run: their versions, as they say them, and what they say."""
 
+import asyncio
 import importlib.metadata
 import json
 import re
+import socket
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -49,3 +51,18 @@ def version(peer: str) -> str:
     found = re.search(r"\d+(\.\d+)+(p\d+)?|\d{6,}", done.stdout + done.stderr)
     assert found, (peer, done)
     return found[0]
+
+
+async def output(*command: str) -> str:
+    """What a program says; it must succeed."""
+    process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    said, _ = await asyncio.wait_for(process.communicate(), 60)
+    text = said.decode("utf-8", "replace")
+    assert process.returncode == 0, text
+    return text
+
+
+def listens(port: int) -> bool:
+    """Whether somebody does, on 127.0.0.1."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -253,8 +253,7 @@ class Daemon:
         if wanted or (wanted is None and self.settings.embedded_database):
             await migrate.migrate(self.database, spapi_roles=self.settings.spapi.roles)
         applied = await migrate.applied(self.database)
-        if needed := migrate.too_old(__version__, applied):
-            raise Conflict(f"the database needs authd {needed} or newer; this is {__version__}")
+        migrate.check_version(applied)
         if steps := migrate.pending(migrate.known(), applied):
             raise Conflict(f"the database lacks {len(steps)} migrations; run: authd migrate")
 

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import secrets
+import socket
 import sys
 import time
 import urllib.error
@@ -56,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Provisions and becomes `authd serve`."""
     options = _options(arguments)
     log.configure(LogSettings(level="warning"))
+    if taken := _taken(options):
+        sys.exit("\n".join(f"quickstart: {option}: somebody listens there already; choose another port" for option in taken))
     try:
         folder = _data_folder(options.data)
         file = _write_configuration(folder, options)
@@ -102,6 +105,20 @@ def _pair(text: str) -> Pair:
         return Pair(endpoint(listen), endpoint(target))
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"use IN=OUT, each {error}") from None
+
+
+def _taken(options: Options) -> list[str]:
+    """The options that name an address where somebody else serves, whose answers could be taken for authd's."""
+    addresses = {"http": options.http, "signer": options.signer.listen, "forwarder": options.forwarder.listen}
+    return [f"--{name} {listen}" for name, listen in addresses.items() if _answers(listen)]
+
+
+def _answers(listen: Endpoint) -> bool:
+    try:
+        with socket.create_connection((listen.host, listen.port), timeout=2):
+            return True
+    except OSError:
+        return False
 
 
 def _data_folder(wanted: Path | None) -> Path:

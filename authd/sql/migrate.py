@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from authd import __version__
 from authd.errors import Conflict
 from authd.sql import spapi
 from authd.sql.connection import Connection
@@ -74,6 +75,12 @@ def too_old(version: str, applied: Sequence[Applied]) -> str | None:
     return needed if _as_numbers(version) < _as_numbers(needed) else None
 
 
+def check_version(applied: Sequence[Applied]) -> None:
+    """Raises Conflict where the schema is for newer versions of authd than this one."""
+    if needed := too_old(__version__, applied):
+        raise Conflict(f"the database needs authd {needed} or newer; this is {__version__}")
+
+
 def _as_numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
 
@@ -93,7 +100,8 @@ async def applied(connection: Connection | Database) -> tuple[Applied, ...]:
 async def migrate(database: Database, *, spapi_roles: Sequence[str] = ()) -> tuple[Migration, ...]:
     """Applies what is pending and returns it. Several processes may call it at once: one migrates, the others wait.
 
-    `spapi_roles` may execute SPAPI afterwards; a role that does not exist is warned of.
+    `spapi_roles` may execute SPAPI afterwards; a role that does not exist is warned of. Raises Conflict for a schema that
+    this version may not touch.
     """
     statements = load("migrate")
     connection = await database.connect()
@@ -101,7 +109,9 @@ async def migrate(database: Database, *, spapi_roles: Sequence[str] = ()) -> tup
         await connection.run("SET statement_timeout = 0", {})
         await connection.run(statements["lock"], {})
         await connection.run(statements["create_bookkeeping"], {})
-        steps = pending(known(), await applied(connection))
+        before = await applied(connection)
+        check_version(before)
+        steps = pending(known(), before)
         for step in steps:
             await connection.run("BEGIN", {})
             await connection.run(step.sql.replace("%", "%%"), {})

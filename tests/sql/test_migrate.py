@@ -53,5 +53,13 @@ def test_a_schema_may_be_too_new(version: str, needed: str, answer: str | None) 
     assert migrations.too_old(version, (Applied(1, "x", "", needed),)) == answer
 
 
+async def test_a_schema_of_a_newer_authd_is_left_alone(empty_database_url: str) -> None:
+    async with open_database(empty_database_url) as db:
+        await migrations.migrate(db)
+        await db.execute("INSERT INTO authd.schema_migration VALUES (9999, 'turn_round', '', '999.0.0')")
+        with pytest.raises(Conflict, match=r"needs authd 999\.0\.0 or newer"):
+            await migrations.migrate(db)
+
+
 def test_the_files_are_numbered_without_a_gap() -> None:
     assert [step.number for step in migrations.known()] == list(range(1, len(migrations.known()) + 1))

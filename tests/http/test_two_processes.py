@@ -26,7 +26,7 @@ from authd.sql import accounts
 from authd.sql import migrate as migrations
 from authd.sql.database import Credentials
 from authd.sql.migrate import Migration
-from tests.daemon import Daemon, free_port, running_daemon, wait_until_ready
+from tests.daemon import Daemon, free_port, free_ports, running_daemon, wait_until_ready
 from tests.fixtures.oauth import SECRET, add_client
 from tests.sql.authctl import Authctl
 from tests.support import open_database
@@ -204,7 +204,7 @@ async def test_a_newer_one_waits_for_its_migrations_while_the_older_one_serves(
 
 
 async def test_each_of_two_on_one_port_has_metrics_of_its_own(tmp_path: Path, database_url: str) -> None:
-    first, second = free_port() + 1, free_port() + 2
+    _, first, second = free_ports(3)  # the first one is what they share
     client: AsyncHTTPClient = SimpleAsyncHTTPClient(force_instance=True)
     with two_on_one_port(tmp_path, database_url, f"metrics_listen = \"127.0.0.1:{first}\"\n",
                          f"metrics_listen = \"127.0.0.1:{second}\"\n") as (one, _):

@@ -4,12 +4,15 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from tests.sql.authctl import Authctl
 from tests.support import ROOT
+from tools.authctl import main
 
 
 @pytest.fixture
@@ -138,6 +141,25 @@ def test_each_file_runs_by_itself(authctl: Authctl, program: list[str], tmp_path
         ran = subprocess.run([sys.executable, *program, "create", "alice", "Alice"], env=environment, cwd=tmp_path,
                              capture_output=True, text=True, check=False)
         assert (ran.returncode, ran.stdout, ran.stderr) == (0, expected, "")
+
+
+def verbs(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    """Every verb below a command, by its full name."""
+    if not isinstance(command, click.Group):
+        yield name, command
+        return
+    context = click.Context(command)
+    for word in command.list_commands(context):
+        below = command.get_command(context, word)
+        assert below is not None
+        yield from verbs(below, f"{name} {word}".strip())
+
+
+def test_every_verb_that_changes_something_has_a_dry_run() -> None:
+    """All but hygiene, which does what the daemon does by itself."""
+    without = {name for name, verb in verbs(main, "") if not any("--dry-run" in option.opts for option in verb.params)}
+    assert {name for name in without if not {"list", "show"} & {*name.split()}} == {
+        "domain dns", "hygiene", "spapi check", "srs decode", "srs encode"}
 
 
 def test_help_names_every_noun_and_imports_none(authctl: Authctl) -> None:

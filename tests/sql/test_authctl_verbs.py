@@ -312,5 +312,6 @@ def test_sessions_are_ended_and_what_expired_is_removed(authctl: Authctl) -> Non
     assert authctl.json("session", "list", "alice") == []
     assert authctl.json("session", "end", "alice@d.example") == {
         "outcome": "unchanged", "dry_run": False, "user": "alice@d.example", "ended": 0}
+    assert authctl.said("session", "end", "alice", "--dry-run") == "unchanged (dry run, nothing was done)\n"
     assert authctl.code("session", "list", "nobody") == 1
     assert authctl.json("hygiene") == {"removed": 0}

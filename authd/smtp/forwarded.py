@@ -4,7 +4,7 @@ The Received field is message.py's; which copies are forwarded, routing.py's.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from urllib.parse import quote
 
@@ -18,25 +18,30 @@ def header(leg: LegKey, message_id: str, *, has_list_id: bool) -> bytes:
     """The fields that go before the message on this leg; none for mail that is not forwarded.
 
     `message_id` names this passage in Authd-Forwarded, which keeps the signer from signing the copy. A message that
-    `has_list_id` comes from a list already and gets no list's fields of ours (RFC 2919 section 6).
+    `has_list_id` comes from a list already and gets no list's fields of ours.
     """
     lines = [f"Delivered-To: {address}" for address in reversed(leg.forwarded_for)]
     if lines:
         lines.append(f"Authd-Forwarded: {message_id}")
-    if leg.mailing_list is not None and leg.mailing_list.has_headers and not has_list_id:
-        lines += _list_fields(leg.mailing_list)
+    if not has_list_id:
+        lines += _list_fields([each for each in leg.mailing_lists if each.has_headers])
     return "".join(f"{line}\r\n" for line in lines).encode("ascii", "replace")
 
 
-def _list_fields(mailing_list: MailingList) -> list[str]:
-    """RFC 2919, RFC 2369. No one-click (RFC 8058): docs/decisions/0012-no-one-click.md."""
+def _list_fields(lists: Sequence[MailingList]) -> list[str]:
+    """Of lists in lists, the outermost first. A message keeps the List-Id of the list that it was sent to (RFC 2919), and
+    members leave the list that they are in (RFC 2369 section 4). No one-click (RFC 8058):
+    docs/decisions/0012-no-one-click.md.
+    """
+    if not lists:
+        return []
     fields = ["Precedence: list"]
-    if mailing_list.address is not None:
-        label = _NOT_IN_LIST_ID.sub("-", mailing_list.address.local_part)
-        fields.append(f"List-Id: <{label}.{mailing_list.address.domain}>")
-        if mailing_list.owner is not None:
-            subject = quote(f"unsubscribe {mailing_list.address}")
-            fields.append(f"List-Unsubscribe: <mailto:{quote(str(mailing_list.owner), safe='@')}?subject={subject}>")
+    named, joined = lists[0].address, lists[-1]
+    if named is not None:
+        fields.append(f"List-Id: <{_NOT_IN_LIST_ID.sub('-', named.local_part)}.{named.domain}>")
+    if joined.address is not None and joined.owner is not None:
+        subject = quote(f"unsubscribe {joined.address}")
+        fields.append(f"List-Unsubscribe: <mailto:{quote(str(joined.owner), safe='@')}?subject={subject}>")
     return fields
 
 

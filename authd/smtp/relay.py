@@ -22,8 +22,7 @@ from authd.smtp.transparency import dot_encoded
 
 _log = logging.getLogger(__name__)
 _PIECE = 65536      # bytes written at once; more are in flight only while the server keeps up
-_GOODBYE = 5.0      # seconds that a server gets to answer QUIT
-_LAST_GOODBYE = 1.0     # the same when we stop
+_GOODBYE, _LAST_GOODBYE = 5.0, 1.0  # seconds that a server gets to answer QUIT: before we stop, and then
 _IDLE = 9.0         # seconds that an unused connection is kept: servers that are short of them close after 10
 _MOST_MAILS, _MANY_RECIPIENTS = 90, 100    # a connection that had so many is not used again: OpenSMTPD allows 100 and 1000
 
@@ -89,8 +88,7 @@ class Relay:
         return connection
 
     async def _opened(self) -> "Connection":
-        loop = asyncio.get_running_loop()
-        target = self.target
+        loop, target = asyncio.get_running_loop(), self.target
 
         def new_connection() -> Connection:
             return Connection(self, RelaySession(self._hostname, lmtp=target.lmtp), self._timeouts, loop)

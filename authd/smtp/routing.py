@@ -92,13 +92,18 @@ class Rules:
 @dataclass(frozen=True, slots=True)
 class LegKey:
     """Copies that agree in this travel in one transaction. `forwarded_for`: every address on the way that another stands
-    in for, the first one given first; empty for mail that is not forwarded.
+    in for, the first one given first; empty for mail that is not forwarded. `mailing_lists`: the lists among them.
     """
 
     target: Target
     sender: Path
     forwarded_for: tuple[Path, ...] = ()
-    mailing_list: MailingList | None = field(default=None, compare=False)
+    mailing_lists: tuple[MailingList, ...] = field(default=(), compare=False)
+
+    @property
+    def mailing_list(self) -> MailingList | None:
+        """The list that the recipients are members of: the last one on the way."""
+        return self.mailing_lists[-1] if self.mailing_lists else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +153,7 @@ class _Step:
     sender: Path
     is_settled: bool
     forwarded_for: tuple[Path, ...] = ()
-    mailing_list: MailingList | None = None
+    mailing_lists: tuple[MailingList, ...] = ()
 
 
 class Expansion:
@@ -264,7 +269,7 @@ class Expansion:
             if len(after.forwarded_for) > DEEPEST:
                 self._refuse(after, replies.FORWARDING_LOOP)
             else:
-                self._level.append(_Step(address, after.sender, after.is_settled, after.forwarded_for, after.mailing_list))
+                self._level.append(_Step(address, after.sender, after.is_settled, after.forwarded_for, after.mailing_lists))
 
     def _after(self, step: _Step, found: Resolved) -> _Step:
         """The step with the address that was just found to be forwarded behind it, and the sender that it sends with."""
@@ -279,15 +284,15 @@ class Expansion:
             if rewritten.token is not None:
                 self._tokens.add(rewritten.token)
             sender, is_settled = rewritten.sender, True
-        return _Step(step.address, sender, is_settled, (*step.forwarded_for, step.address),
-                     found.mailing_list or step.mailing_list)
+        lists = step.mailing_lists if found.mailing_list is None else (*step.mailing_lists, found.mailing_list)
+        return _Step(step.address, sender, is_settled, (*step.forwarded_for, step.address), lists)
 
     def _send(self, target: Target, step: _Step, recipient: Path) -> None:
-        copy = Copy(LegKey(target, step.sender, step.forwarded_for, step.mailing_list), recipient)
+        copy = Copy(LegKey(target, step.sender, step.forwarded_for, step.mailing_lists), recipient)
         self._copies.setdefault(copy.key, copy)
 
     def _refuse(self, step: _Step, reply: Reply) -> None:
-        self._refused.append(Refused(step.address, reply, step.mailing_list))
+        self._refused.append(Refused(step.address, reply, step.mailing_lists[-1] if step.mailing_lists else None))
 
 
 def is_loop(leg: LegKey, delivered_to: Collection[str]) -> bool:

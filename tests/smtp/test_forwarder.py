@@ -51,6 +51,7 @@ async def test_lists_in_lists_redirects_and_duplicates(database_url: str) -> Non
         kim = header_of(by_recipient["kim@far.example"][1])
         assert kim[:2] == [b"Delivered-To: far@example.com", b"Delivered-To: all@example.com"]
         assert b"List-Id: <all.example.com>" in header_of(by_recipient["bob@example.com"][1])
+        assert b"List-Id: <all.example.com>" in kim
         keeper = by_recipient["keeper@far.example"][0]
         assert SRS.reverse(Path(keeper.partition("@")[0], "gone.example"), NOW) == Path("joe", "elsewhere.example")
 

@@ -30,7 +30,7 @@ def direct(name: str) -> Route:
 
 
 def mailing_list(name: str, *members: str, refused: tuple[Refused, ...] = ()) -> Route:
-    leg = LegKey(Target.REMOTE, path("bounces"), (path(name),), TEAM)
+    leg = LegKey(Target.REMOTE, path("bounces"), (path(name),), (TEAM,))
     return Route(path(name), tuple(Copy(leg, path(member)) for member in members), refused, False, frozenset())
 
 
@@ -221,5 +221,5 @@ def test_for_whom_a_message_was_forwarded(names: list[str], expected: set[str]) 
 
 
 def test_legs_that_agree_are_one_whatever_the_list_says() -> None:
-    one = LegKey(Target.REMOTE, JOE, (path("team"),), TEAM)
-    assert one == replace(one, mailing_list=None) and hash(one) == hash(replace(one, mailing_list=None))
+    one = LegKey(Target.REMOTE, JOE, (path("team"),), (TEAM,))
+    assert one == replace(one, mailing_lists=()) and hash(one) == hash(replace(one, mailing_lists=()))

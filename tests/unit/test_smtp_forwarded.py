@@ -12,7 +12,7 @@ from authd.smtp.routing import LegKey, MailingList, Refused, Target
 JOE = Path("joe", "elsewhere.example")
 OWNER = Path("o'neil+x", "example.com")
 TEAM = MailingList(1, "Das Team", (), None, OWNER, Path("team", "example.com"), True)
-LEG = LegKey(Target.REMOTE, JOE, (Path("all", "example.com"), Path("odd name", "example.com")), TEAM)
+LEG = LegKey(Target.REMOTE, JOE, (Path("all", "example.com"), Path("odd name", "example.com")), (TEAM,))
 
 
 def test_mail_that_is_not_forwarded_bears_nothing() -> None:
@@ -20,7 +20,7 @@ def test_mail_that_is_not_forwarded_bears_nothing() -> None:
 
 
 def test_the_last_address_stands_on_top() -> None:
-    assert header(replace(LEG, mailing_list=None), "id1", has_list_id=False) == (
+    assert header(replace(LEG, mailing_lists=()), "id1", has_list_id=False) == (
         b'Delivered-To: "odd name"@example.com\r\nDelivered-To: all@example.com\r\nAuthd-Forwarded: id1\r\n')
 
 
@@ -31,10 +31,22 @@ def test_the_fields_of_a_list() -> None:
     assert added["List-Unsubscribe"] == "<mailto:o%27neil%2Bx@example.com?subject=unsubscribe%20team%40example.com>"
 
 
+def test_a_list_in_a_list_keeps_the_name_of_the_outer_one_and_is_left_by_itself() -> None:
+    outer = replace(TEAM, id=2, address=Path("all", "example.com"), owner=Path("boss", "example.com"))
+    silent = replace(TEAM, id=3, address=Path("silent", "example.com"), has_headers=False)
+    for lists, name, owner in (((outer, TEAM), "all", "o%27neil%2Bx"), ((outer, silent), "all", "boss"),
+                               ((silent, TEAM), "team", "o%27neil%2Bx"),
+                               ((silent, outer, silent, TEAM), "all", "o%27neil%2Bx")):
+        added = message_from_bytes(header(replace(LEG, mailing_lists=lists), "id1", has_list_id=False), policy=policy.SMTP)
+        assert added.get_all("List-Id") == [f"<{name}.example.com>"]
+        assert len(added.get_all("List-Unsubscribe", [])) == 1
+        assert str(added["List-Unsubscribe"]).startswith(f"<mailto:{owner}@")
+
+
 def test_a_list_without_owner_or_address() -> None:
     for changed, missing in ((replace(TEAM, owner=None), b"List-Unsubscribe"), (replace(TEAM, address=None), b"List-Id"),
                              (replace(TEAM, has_headers=False), b"Precedence")):
-        assert missing not in header(replace(LEG, mailing_list=changed), "id1", has_list_id=False)
+        assert missing not in header(replace(LEG, mailing_lists=(changed,)), "id1", has_list_id=False)
 
 
 def test_mail_of_another_list_keeps_its_own_fields() -> None:
@@ -43,7 +55,7 @@ def test_mail_of_another_list_keeps_its_own_fields() -> None:
 
 def test_a_name_cannot_break_out_of_its_line() -> None:
     odd = replace(TEAM, address=Path("<x>:,y", "example.com"))
-    assert b"List-Id: <-x---y.example.com>" in header(replace(LEG, mailing_list=odd), "id1", has_list_id=False)
+    assert b"List-Id: <-x---y.example.com>" in header(replace(LEG, mailing_lists=(odd,)), "id1", has_list_id=False)
 
 
 def test_the_report_to_the_owner() -> None:

@@ -18,11 +18,11 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from authd.keys.facts import DkimKeys
+from tests.fixtures.dkim import records, verdicts
 from tests.fixtures.signed import RFC_EXAMPLES, RFC_RECORDS
 from tests.peers.unpacked import unpacked
 from tests.smtp.forwarding import forwarding, text
 from tests.smtp.support import Delivered, Keys, Sink, ed25519_key, relaying, rsa_key
-from tests.unit.test_dkim import records
 
 pytestmark = pytest.mark.peer("dkimpy")
 
@@ -42,21 +42,6 @@ ZONE = {name.replace(b"example.com", domain.encode()): text for domain in OURS f
         b"e7Y+YqZOwq1Sd0DbvYAD9NOZK9vlfuac0598HY+vtSBczUiKERHv1yRbcaQtZFh5wtiRrN04BLUTD21MycBX5jYchHjPY/wIDAQA"
         b"B",
 } | RFC_RECORDS
-
-
-def verdicts(message: bytes) -> list[bool]:
-    """What dkimpy says of each signature, from the top; empty where it cannot read the message."""
-    found = []
-    try:
-        number = sum(name.lower() == b"dkim-signature" for name, _ in dkim.rfc822_parse(message)[0])
-    except dkim.MessageFormatError:
-        return []
-    for index in range(number):
-        try:
-            found.append(bool(dkim.DKIM(message).verify(idx=index, dnsfunc=lambda name, timeout=5: ZONE.get(name))))
-        except dkim.DKIMException:
-            found.append(False)
-    return found
 
 
 @cache
@@ -99,7 +84,7 @@ def check(sent: bytes, arrived: Delivered, prepended: set[bytes]) -> list[bool]:
     assert arrived.content.endswith(sent)
     head = arrived.content.removesuffix(sent)
     assert {line.partition(b":")[0] for line in head.split(b"\r\n")[:-1] if line[:1] not in b" \t"} == prepended
-    before, after = verdicts(sent), verdicts(arrived.content)
+    before, after = verdicts(sent, ZONE), verdicts(arrived.content, ZONE)
     assert after[len(after) - len(before):] == before
     assert all(after[:len(after) - len(before)])
     return before
@@ -143,7 +128,7 @@ async def through_the_forwarder(messages: list[bytes], database_url: str, remote
 async def test_what_others_signed_still_verifies(module_database_url: str, listener: str, name: str, least: int,
                                                  valid: int) -> None:
     messages = corpus(name)
-    assert len(messages) >= least and sum(sum(verdicts(message)) for message in messages) >= valid
+    assert len(messages) >= least and sum(sum(verdicts(message, ZONE)) for message in messages) >= valid
     messages += [signed_by_another(message) for message in messages]
     if listener == "signer":
         found = await through_the_signer(messages)

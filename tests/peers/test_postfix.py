@@ -13,6 +13,7 @@ from authd.config import load
 from authd.config.values import Downstream, Endpoint, Mapping
 from authd.embedded import EmbeddedPostgres
 from tests.daemon import free_ports
+from tests.fixtures.dkim import verified
 from tests.peers.mail_role import MailRole, mail_role
 from tests.peers.postfix import Postfix, Tap, postfix, tapped
 from tests.smtp.forwarding import JOE, populate, running_forwarder, text
@@ -28,7 +29,6 @@ from tests.smtp.support import (
     until,
 )
 from tests.support import ROOT, open_database
-from tests.unit.test_dkim import verified
 
 pytestmark = pytest.mark.peer("Postfix")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemon import free_port
+from tests.fixtures.dkim import records, verified
 from tests.peers.opensmtpd import opensmtpd
 from tests.peers.programs import output, version
 from tests.smtp.support import (
@@ -23,7 +24,6 @@ from tests.smtp.support import (
     until,
 )
 from tests.support import require_program
-from tests.unit.test_dkim import records, verified
 
 BOTH = rsa_key(), ed25519_key()
 HEADER = ("From: =?utf-8?q?=C3=84nn?= <ann@example.com>\nTo: Bob <bob@example.net>,\n\tBen <ben@example.net>\nSubject:  x  y\n"

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import dkim
 import pytest
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
@@ -25,6 +24,7 @@ from authd.smtp.spool import Spools
 from authd.sql import keys as sql
 from authd.sql.changes import Changes
 from authd.sql.database import Database
+from tests.fixtures.dkim import verdicts
 from tests.smtp.support import MESSAGE, Sink, Source, connected, running_sink
 from tests.sql.authctl import Authctl
 from tests.sql.people import Clock, add_domain
@@ -80,14 +80,7 @@ def verified(message: bytes, keys: Sequence[NewKey]) -> list[bool]:
     for key in keys:
         public_key: Any = load_der_public_key(key.public_key)
         published[f"{record_name(str(key.selector), 'example.com')}.".encode()] = record(public_key).encode()
-
-    def is_valid(index: int) -> bool:
-        try:
-            return bool(dkim.DKIM(message).verify(idx=index, dnsfunc=lambda name, timeout=5: published[name]))
-        except dkim.ValidationError:
-            return False
-
-    return [is_valid(index) for index in range(len(keys))]
+    return verdicts(message, published)
 
 
 async def test_keys_of_every_kind_sign_one_message(database_url: str) -> None:

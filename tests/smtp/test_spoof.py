@@ -22,11 +22,11 @@ from authd.smtp.spool import Spools
 from authd.sql import keys as key_rows
 from authd.sql.database import Database
 from tests.fixtures import mail
+from tests.fixtures.dkim import verified
 from tests.smtp.forwarding import SETTINGS, SRS, populate, running_forwarder, text
 from tests.smtp.support import NOW, Sink, Source, connected, running_sink
 from tests.sql.people import add_domain
 from tests.support import open_database
-from tests.unit.test_dkim import verified
 
 EVE = "eve@evil.example"
 ANN = "ann@example.com"

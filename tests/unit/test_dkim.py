@@ -5,16 +5,14 @@ import hashlib
 import time
 from collections.abc import Sequence
 
-import dkim as dkimpy
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from dkim.canonicalization import Relaxed
 from hypothesis import given, seed
 from hypothesis import strategies as st
 
 from authd.keys.facts import DkimKey, DkimKeys
 from authd.smtp import dkim, message
+from tests.fixtures.dkim import verified
 from tests.smtp.support import ed25519_key, rsa_key
 from tests.unit.test_smtp_transparency import cut
 
@@ -27,38 +25,11 @@ VALUES = st.lists(st.sampled_from([" ", "\t", "\r\n ", "\r\n\t", "a", "b:c", ";"
 HEADERS = st.lists(st.tuples(st.sampled_from(NAMES), VALUES), max_size=12)
 
 
-def records(*keys: DkimKey) -> dict[bytes, bytes]:
-    """DNS as dkimpy asks it."""
-    found = {}
-    for key in keys:
-        public = key.private_key.public_key()
-        if isinstance(key.private_key, Ed25519PrivateKey):
-            kind, data = "ed25519", public.public_bytes(Encoding.Raw, PublicFormat.Raw)
-        else:
-            kind, data = "rsa", public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        name = f"{key.selector}._domainkey.example.com.".encode()
-        found[name] = f"v=DKIM1; k={kind}; p={base64.b64encode(data).decode()}".encode()
-    return found
-
-
 def sign(content: bytes, *keys: DkimKey, lifetime: int | None = None) -> bytes:
     start = message.body_start(content)
     header = message.fields(content[:start])
     digest = dkim.body_hash([content[len(content) if start is None else start:]])
     return dkim.signatures(header, digest, DkimKeys("example.com", keys), now=NOW, lifetime=lifetime) + content
-
-
-def verified(signed: bytes, *keys: DkimKey) -> list[bool]:
-    """dkimpy's verdict on each signature, from the top."""
-    zone = records(*keys)
-
-    def is_valid(number: int) -> bool:
-        try:
-            return bool(dkimpy.DKIM(signed).verify(idx=number, dnsfunc=lambda name, timeout=5: zone.get(name)))
-        except dkimpy.ValidationError:
-            return False
-
-    return [is_valid(number) for number in range(len(keys))]
 
 
 @seed(3)

@@ -8,9 +8,10 @@ import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
-from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from tests.pages import Cells, table, tables
+from tests.support import ROOT
+
 PAGE = ROOT / "docs" / "long-runs.md"
 FUZZED = 1_000_000  # inputs that each of the following must have got
 COUNTED = ("session machine", "grammar of commands")
@@ -39,13 +40,14 @@ class Row:
     day: str = ""
     commit: str = ""
 
-    def __str__(self) -> str:
-        return (f"| {self.what} | {self.how} | {self.inputs:,} | {self.seed} | {self.seconds:.0f} | {self.longest} | "
-                f"{self.exceptions} | {self.day} | {self.commit} |")
+    @property
+    def cells(self) -> Cells:
+        """As it stands in the page."""
+        return (self.what, self.how, f"{self.inputs:,}", self.seed, f"{self.seconds:.0f}", self.longest, str(self.exceptions),
+                self.day, self.commit)
 
 
 TITLES = ("what", "how", "inputs", "seed", "seconds", "longest", "exceptions", "date", "commit")
-TABLE = f"| {' | '.join(TITLES)} |\n|{'---|' * len(TITLES)}\n"
 
 _recorded: list[Row] = []
 
@@ -84,18 +86,17 @@ def fuzzed(rows: Iterable[Row], what: str) -> int:
 
 def text(rows: list[Row]) -> str:
     """The page."""
-    return HEAD + TABLE + "".join(f"{row}\n" for row in rows)
+    return f"{HEAD}{table(TITLES, [row.cells for row in rows])}\n"
 
 
 def read(page: str) -> list[Row]:
     """The rows of a page. ValueError where one is malformed."""
-    return [_row(line) for line in page.partition(TABLE)[2].splitlines() if line.startswith("|")]
+    return [_row(cells) for rows in tables(page) for cells in rows]
 
 
-def _row(line: str) -> Row:
-    cells = [cell.strip() for cell in line.strip("|").split("|")]
+def _row(cells: Cells) -> Row:
     if len(cells) != len(fields(Row)):
-        raise ValueError(f"not a row: {line}")
+        raise ValueError(f"not a row: {cells}")
     what, how, inputs, seed, seconds, longest, exceptions, day, commit = cells
     date.fromisoformat(day)
     if not re.fullmatch(r"[0-9a-f]{12,40}", commit):

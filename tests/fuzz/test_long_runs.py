@@ -7,6 +7,7 @@ import pytest
 
 from tests import long_runs
 from tests.long_runs import Row
+from tests.pages import Cells, table
 
 ROW = Row("session machine", "random", 1_000_000, "1", 300.0, "2.5", 0, "2026-11-24", "0123456789ab")
 
@@ -43,7 +44,9 @@ def test_a_newer_row_replaces_an_older_one() -> None:
     assert long_runs.fuzzed([newer, replace(ROW, how="atheris", inputs=5), other], ROW.what) == 2_000_005
 
 
-@pytest.mark.parametrize("line", ["| a | b |", str(replace(ROW, commit="HEAD")), str(replace(ROW, day="today"))])
-def test_a_malformed_row_is_an_error(line: str) -> None:
-    with pytest.raises(ValueError, match=r"."):
-        long_runs.read(long_runs.TABLE + line)
+@pytest.mark.parametrize(("cells", "why"), [
+    (("a", "b"), "not a row"), (replace(ROW, commit="HEAD").cells, "not a commit"), (replace(ROW, day="today").cells, "today"),
+    (("", "", "many", *ROW.cells[3:]), "many")])
+def test_a_malformed_row_is_an_error(cells: Cells, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        long_runs.read(table(long_runs.TITLES, [cells]))

@@ -14,6 +14,7 @@ import pytest
 from tests import long_runs
 from tests.fuzz import corpus, mutation
 from tests.fuzz.targets import TARGETS
+from tests.support import ROOT
 
 LONG = bool(os.environ.get("AUTHD_TEST_LONG"))
 SHARE = {"session": 4000, "commands": 5000, "downstream": 2000, "transparency": 2000, "header": 1500, "srs": 2000,
@@ -70,7 +71,7 @@ def test_a_fixed_share_passes(name: str) -> None:
 def test_a_run_fails_where_an_input_fails() -> None:
     broken = ("from tests.fuzz import smtp_target, targets; targets.TARGETS['srs'] = lambda data: 1 // (len(data) % 7);"
               "smtp_target.main(['srs', '1000', '1', '--plain'])")
-    done = subprocess.run([sys.executable, "-c", broken], cwd=long_runs.ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", broken], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode != 0 and "failed on b" in done.stdout and "ZeroDivisionError" in done.stderr
 
 
@@ -90,7 +91,7 @@ def run(job: Job) -> Report:
     """Runs a job to its end. AssertionError with its output where it failed."""
     command = [sys.executable, "-m", "tests.fuzz.smtp_target", job.target, str(job.inputs), str(job.seed)]
     command += ["--plain"] if job.is_plain else []
-    done = subprocess.run(command, cwd=long_runs.ROOT, capture_output=True, text=True,
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True,
                           env=os.environ | {"PYTHONHASHSEED": "0"})
     assert done.returncode == 0, f"{job}\n{done.stdout[-4000:]}\n{done.stderr[-8000:]}"
     report: Report = json.loads(done.stdout.splitlines()[-1])

@@ -42,7 +42,7 @@ class Target(Enum):
 @dataclass(frozen=True, slots=True)
 class MailingList:
     """A list with its members. `new_mailfrom`: the sender of what it sends out; `owner`: who hears of refused members;
-    `address`: the oldest of its own.
+    `address`: the oldest of its own, known only of a list that `has_headers`.
     """
 
     id: int

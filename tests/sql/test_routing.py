@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from authd.smtp.grammar import Path
 from authd.smtp.mail_store import MailStore
-from authd.smtp.routing import Kind, Resolved, Route, Rules, Sender, Target
+from authd.smtp.routing import Kind, MailingList, Resolved, Route, Rules, Sender, Target
 from authd.smtp.srs import Srs, Token
 from authd.sql import routing
 from authd.sql.database import Executor
@@ -67,12 +67,25 @@ async def test_a_list_with_its_members(database_url: str) -> None:
         assert team is not None and team.has_headers and team.name == "team@example.com"
         assert list(map(str, team.members)) == ["alice@example.com", "Bob@far.example", "inner@plain.example"]
         assert team.new_mailfrom == Path("bounces", "example.com") and team.owner == Path("alice", "example.com")
+        assert team.address == Path("team", "example.com")
         route = await follow(db, "team@example.com", JOE)
         assert [(copy.leg.target, str(copy.leg.sender), str(copy.recipient)) for copy in route.copies] == [
             (Target.LOCAL, "bounces@example.com", "alice@example.com"),
             (Target.REMOTE, "bounces@example.com", "Bob@far.example"),
             (Target.REMOTE, "bounces@example.com", "carl@far.example")]
         assert [str(refused.address) for refused in route.refused] == ["asleep@example.com"]
+
+
+async def test_a_list_without_members_fields_and_an_owner_who_is_active(database_url: str) -> None:
+    async with open_database(database_url) as db:
+        await add_domain(db, "example.com")
+        asleep = await add_account(db, "asleep@example.com", active=False)
+        await add_list(db, "full@example.com", "a@far.example", owner=asleep, headers=True)
+        await add_list(db, "empty@example.com")
+        _, found = await routing.resolve(db, [Path("full", "example.com"), Path("empty", "example.com")], JOE)
+        full, empty = (found[f"{name}@example.com"].mailing_list for name in ("full", "empty"))
+        assert full is not None and full.owner is None and full.address == Path("full", "example.com")
+        assert empty == MailingList(empty.id if empty else 0, "empty@example.com", ())
 
 
 async def test_senders(database_url: str) -> None:

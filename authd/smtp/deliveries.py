@@ -121,7 +121,10 @@ class Deliveries:
         """One for all of them (SMTP). Where one answer does not fit all, the message has to come again: a lasting refusal is
         passed on only to a client whose every recipient is refused. A loop harms only who has nothing else.
         """
-        answers = [reply for reply in self.answers() if reply != replies.FORWARDING_LOOP]
+        answers = self.answers()
+        if len(answers) == 1:
+            return answers[0]
+        answers = [reply for reply in answers if reply != replies.FORWARDING_LOOP]
         passing = [reply for reply in answers if _is_passing(reply)]
         if passing:
             return next((reply for reply in passing if reply != replies.NOTHING_SENT), replies.NOTHING_SENT)
@@ -156,12 +159,12 @@ class Deliveries:
         states = self._needed(route)
         if not states:
             return good if route.is_discarded else replies.LIST_UNUSABLE
-        passing = [state.reply for state in states if _is_passing(state.reply)]
-        if passing:
-            return passing[0] if len(states) == 1 else replies.COPY_FAILED
-        taken = [state for state in states if state.reply.is_positive]
-        if taken:
-            return taken[0].reply if len(states) == 1 else good
+        if len(states) == 1:
+            return states[0].reply
+        if any(_is_passing(state.reply) for state in states):
+            return replies.COPY_FAILED
+        if any(state.reply.is_positive for state in states):
+            return good
         lasting = [state.reply for state in states if not state.is_loop]
         return lasting[0] if lasting else replies.FORWARDING_LOOP
 

@@ -123,8 +123,11 @@ class Handover:
         """One refusal ends everything, and nothing has been committed; unless all that it costs is members of lists that go on
         without them.
         """
-        expected, transits = self._deliveries.answers(), list(self._fan_out)
+        transits = list(self._fan_out)
         refusals = await at_once([transit.data() for transit in transits])
+        if not any(refusals):
+            return
+        expected = self._deliveries.answers()
         for transit, reply in zip(transits, refusals, strict=True):
             if reply is not None:
                 self._deliveries.failed(transit.copies, reply)

@@ -65,9 +65,9 @@ class RelaySession:
         lines = (self._input + data).split(b"\n")
         self._input = lines.pop()
         for line in lines:
+            self._refuse_plain_text(line)
             self._take_line(line.removesuffix(b"\r"))
-        if self._awaits_tls and (self._input or self._lines):
-            raise self._broken("plain text behind its go-ahead for TLS")
+        self._refuse_plain_text(self._input)
         if len(self._input) + self._lines_size > LONGEST_REPLY:
             raise self._broken("a reply without end")
 
@@ -150,6 +150,11 @@ class RelaySession:
             raise RuntimeError("a command must wait for its turn")
         self._expected.append(expected)
         return command.encode("ascii") + b"\r\n"
+
+    def _refuse_plain_text(self, data: bytes) -> None:
+        """What follows the go-ahead for TLS, and did not come through TLS, is somebody's attack."""
+        if self._awaits_tls and data:
+            raise self._broken("plain text behind its go-ahead for TLS")
 
     def _take_line(self, line: bytes) -> None:
         match = _LINE.fullmatch(line)

@@ -202,8 +202,8 @@ class Daemon:
             _log.error("not reloaded: %s", error)
             return
         self._mail_tls = mail
-        if self._server is not None and self._server.ssl_options is not None:
-            self._server.ssl_options = web
+        if self._server is not None and self._server.ssl_options is not None and web is not None:
+            self._server.ssl_options = web  # none would be plain text where browsers come for TLS
         if self._parts is not None:
             self._parts.services.keys.forget()
         _log.info("reloaded")

@@ -155,4 +155,11 @@ def test_a_renewed_certificate_is_served_after_sighup_and_a_broken_one_changes_n
         daemon.process.send_signal(signal.SIGHUP)
         while " reloaded" not in daemon.log.replace("not reloaded", ""):
             assert daemon.process.poll() is None, daemon.log
-        assert served_certificate(port, new.ca_file) != first
+        renewed = served_certificate(port, new.ca_file)
+        assert renewed != first
+        file = tmp_path / "authd.conf"
+        file.write_text("".join(line for line in file.read_text().splitlines(True) if not line.startswith("tls_")))
+        daemon.process.send_signal(signal.SIGHUP)
+        while daemon.log.replace("not reloaded", "").count(" reloaded") < 2:
+            assert daemon.process.poll() is None, daemon.log
+        assert served_certificate(port, new.ca_file) == renewed, "no plain text where browsers come for TLS"

@@ -148,5 +148,8 @@ def _summary(file: Path | None, settings: Settings) -> str:
     else:
         lines.append(f"forwarder: {forwarder.listen}, local delivery by {forwarder.local_delivery}, TLS "
                      f"{forwarder.local_delivery_tls}, the rest by {forwarder.remote_relay}, TLS {forwarder.remote_relay_tls}")
+        if forwarder.transactional_relay is not None:
+            lines.append(f"forwarder: transactional mail by {forwarder.transactional_relay}, "
+                         f"TLS {forwarder.transactional_relay_tls}")
     lines.append(f"mail: STARTTLS is {'offered' if settings.smtp.tls_certificate else 'not offered'}")
     return "\n".join(lines)

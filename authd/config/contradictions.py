@@ -82,8 +82,7 @@ def _vault(settings: Settings, place: Place, broken: Set[str]) -> Iterator[str]:
 
 
 def _forwarder(settings: Settings, place: Place, taken: set[Endpoint]) -> Iterator[str]:
-    """Nobody builds an open relay by accident, or a loop."""
-    forwarder, smtp = settings.forwarder, settings.smtp
+    forwarder = settings.forwarder
     if not (forwarder.enabled and forwarder.srs_secrets):
         return
     listen = forwarder.listen
@@ -97,9 +96,13 @@ def _forwarder(settings: Settings, place: Place, taken: set[Endpoint]) -> Iterat
         if target is not None and target.socket and getattr(forwarder, f"{name}_tls") != "off":
             yield (f"{place(f'forwarder.{name}_tls')}: {target} is a Unix socket, which knows no TLS; "
                    "use off, or give the server's HOST:PORT")
-    if not is_loopback(listen.host) and not smtp.allow_clients:
-        yield (f"{place('forwarder.listen')}: {listen} can be reached from elsewhere; "
-               "give smtp.allow_clients, the networks that may send through it")
+    yield from _open(settings, place("forwarder.listen"), listen)
+
+
+def _open(settings: Settings, where: str, listen: Endpoint) -> Iterator[str]:
+    """Nobody builds an open relay by accident, or one that signs for strangers."""
+    if not is_loopback(listen.host) and not settings.smtp.allow_clients:
+        yield f"{where}: {listen} can be reached from elsewhere; give smtp.allow_clients, the networks that may send through it"
 
 
 def _listeners(settings: Settings, place: Place) -> Iterator[str]:
@@ -116,5 +119,6 @@ def _listeners(settings: Settings, place: Place) -> Iterator[str]:
         if mapping.listen in taken:
             yield f"{place('signer.mappings')}: {mapping.listen}: two listeners want this address; give each its own"
         taken.add(mapping.listen)
+        yield from _open(settings, place("signer.mappings"), mapping.listen)
         if mapping.listen == mapping.target:
             yield f"{place('signer.mappings')}: {mapping.listen} would deliver to itself; change in or out"

@@ -195,7 +195,7 @@ class SmtpSettings:
     max_connections: int = setting(values.integer(1, 100000), 256, "connections in all")
     max_connections_per_address: int = setting(values.integer(1, 100000), 20, "connections of one address")
     allow_clients: tuple[Network, ...] = setting(
-        values.networks, (), "networks beside loopback that may use the forwarder; exempt from the limit per address")
+        values.networks, (), "networks beside loopback that may send mail through authd; exempt from the limit per address")
     connect_timeout: float = setting(values.seconds, 10.0, "seconds to connect to a downstream")
     reply_timeout: float = setting(values.seconds, 60.0, "seconds for a downstream's reply")
     data_timeout: float = setting(values.seconds, 240.0, "seconds for a downstream's reply to the end of data")

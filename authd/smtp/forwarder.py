@@ -14,9 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
 
-from authd.config import values
 from authd.config.settings import ForwarderSettings, SmtpSettings
-from authd.identity.addresses import is_within
 from authd.log import request_id
 from authd.smtp import forwarded, inspection, message, replies
 from authd.smtp.apart import TOGETHER, Apart
@@ -39,7 +37,6 @@ from authd.smtp.starttls import NO_TLS, MailTls
 from authd.smtp.workers import Workers
 
 _log = logging.getLogger(__name__)
-_LOOPBACK = values.networks(["127.0.0.0/8", "::1"])
 
 
 @dataclass(slots=True)
@@ -113,10 +110,6 @@ class ForwarderListener:
         await asyncio.gather(*(relay.close() for relay in set(self.relays.values())))
         self.workers.close()
 
-    def serves(self, client: Client) -> bool:
-        """Whether the client may send through us."""
-        return is_within(client.address, (*_LOOPBACK, *self.settings.allow_clients))
-
 
 @dataclass
 class _Transaction:
@@ -144,7 +137,6 @@ class ForwarderPipeline:
 
     def __init__(self, forwarder: ForwarderListener) -> None:
         self._forwarder = forwarder
-        self._served = ""  # the address of a client that is served, which is the same for all its messages
         self._transaction: _Transaction | None = None
 
     @property
@@ -156,9 +148,6 @@ class ForwarderPipeline:
     async def mail(self, mail: Mail, client: Client) -> Reply:
         """Begins a transaction. Downstreams hear of it with the first recipient, as only that says which they are."""
         forwarder = self._forwarder
-        if client.address != self._served and not forwarder.serves(client):
-            return replies.CLIENT_REFUSED
-        self._served = client.address
         message_id = forwarder.new_id()
         request_id.set(message_id)
         self._transaction = _Transaction(
@@ -217,6 +206,9 @@ class ForwarderPipeline:
             await transaction.handover.answered(heard)
             if transaction.is_accepted and (left_out := transaction.deliveries.left_out()):
                 self._forwarder.counts.left_out += len(left_out)
+                for member in left_out:
+                    if member.mailing_list is not None:
+                        _log.info("list=%s to=<%s> left out: %s", member.mailing_list.name, member.address, member.reply)
                 self._forwarder.reports.report(left_out)
         self.give_up()
 

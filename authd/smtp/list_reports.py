@@ -10,7 +10,7 @@ from datetime import datetime
 
 from authd.errors import AuthdError
 from authd.smtp.forwarded import refusal_report
-from authd.smtp.grammar import NO_MAIL_PARAMETERS, NULL_SENDER, RecipientParameters
+from authd.smtp.grammar import NO_MAIL_PARAMETERS, NULL_SENDER, Path, RecipientParameters
 from authd.smtp.leg import Leg
 from authd.smtp.mail_store import MailStore
 from authd.smtp.relay import Relay
@@ -22,7 +22,9 @@ _NO_NOTICE = RecipientParameters(notify="NEVER")
 
 
 class ListReports:
-    """Works in the background; a report that cannot be delivered is logged and not tried again that day."""
+    """Works in the background; a report that cannot be delivered is logged and not tried again that day. Where a list has no
+    owner, nothing counts as reported: one who is set today hears of it today.
+    """
 
     def __init__(self, relay: Relay, store: MailStore, hostname: str, *, now: Callable[[], datetime],
                  new_id: Callable[[], str]) -> None:
@@ -52,23 +54,22 @@ class ListReports:
             await asyncio.wait(unfinished)
 
     async def _report(self, refused: Sequence[Refused]) -> None:
-        due: dict[int, tuple[MailingList, list[Refused]]] = {}
+        due: dict[int, tuple[MailingList, Path, list[Refused]]] = {}
         try:
             for one in refused:
                 mailing_list = one.mailing_list
-                if mailing_list is not None and await self._store.take_report(mailing_list.id, str(one.address).lower()):
-                    due.setdefault(mailing_list.id, (mailing_list, []))[1].append(one)
-            for mailing_list, members in due.values():
-                reply = await self._send(mailing_list, members)
+                if mailing_list is None or mailing_list.owner is None:
+                    continue
+                if await self._store.take_report(mailing_list.id, str(one.address).lower()):
+                    due.setdefault(mailing_list.id, (mailing_list, mailing_list.owner, []))[2].append(one)
+            for mailing_list, owner, members in due.values():
+                reply = await self._send(mailing_list, owner, members)
                 if not reply.is_positive:
                     _log.warning("the owner of the list %s is not told of refused members: %s", mailing_list.name, reply)
         except AuthdError as error:
             _log.warning("the owner of a list is not told of refused members: %s", error)
 
-    async def _send(self, mailing_list: MailingList, members: Sequence[Refused]) -> Reply:
-        owner = mailing_list.owner
-        if owner is None:
-            return Reply(550, (b"5.1.1 the list has no owner",))
+    async def _send(self, mailing_list: MailingList, owner: Path, members: Sequence[Refused]) -> Reply:
         leg = Leg(self._relay, NULL_SENDER, NO_MAIL_PARAMETERS)
         try:
             [reply] = await leg.recipients([(owner, _NO_NOTICE)])

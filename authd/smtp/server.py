@@ -4,15 +4,16 @@ What becomes of a message is a Pipeline's business (pipeline.py); which command 
 """
 
 import asyncio
-import ipaddress
 import itertools
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from authd.config import values
 from authd.config.settings import SmtpSettings
 from authd.config.values import Endpoint
 from authd.deadline import Deadline
+from authd.identity.addresses import is_within
 from authd.smtp import replies, starttls
 from authd.smtp.message import Client
 from authd.smtp.pipeline import Pipeline, reply_to_error
@@ -36,6 +37,7 @@ from authd.smtp.spool import Spool, Spools
 from authd.smtp.starttls import NO_TLS, HandshakeFailed, MailTls
 
 _log = logging.getLogger(__name__)
+_LOOPBACK = values.networks(["127.0.0.0/8", "::1"])
 _READ_AHEAD = 262144       # bytes of pipelined commands that may wait before reading pauses
 _EVENTS_AT_A_TIME = 50     # before other connections get their turn
 _HELD_BACK = 1.0           # seconds for which replies to pipelined commands wait for each other
@@ -95,7 +97,7 @@ class Listener:
         """Whether there is room for another client of that address; if so it counts until `leave`."""
         if len(self._connections) >= self.settings.max_connections:
             return False
-        if self._addresses[address] >= self.settings.max_connections_per_address and not self._is_exempt(address):
+        if self._addresses[address] >= self.settings.max_connections_per_address and not self.serves(address):
             return False
         self._connections.add(connection)
         self._addresses[address] += 1
@@ -110,9 +112,9 @@ class Listener:
                 del self._addresses[address]
         self._has_left.set()
 
-    def _is_exempt(self, address: str) -> bool:
-        ip = ipaddress.ip_address(address)
-        return ip.is_loopback or any(ip in network for network in self.settings.allow_clients)
+    def serves(self, address: str) -> bool:
+        """Whether a client of that address may send through us. One that may has no limit of connections for its address."""
+        return is_within(address, (*_LOOPBACK, *self.settings.allow_clients))
 
 
 class _Connection(asyncio.Protocol):
@@ -131,6 +133,7 @@ class _Connection(asyncio.Protocol):
         self._transaction_ends = 0.0
         self._sent_at = 0.0
         self._address = ""
+        self._is_served = False
         self._transport: asyncio.Transport | None = None
         self._task: asyncio.Task[None] | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -247,6 +250,8 @@ class _Connection(asyncio.Protocol):
     async def _decide(self, question: Question) -> Reply | Sequence[Reply]:
         match question:
             case Mail():
+                if not self._is_served:
+                    return replies.CLIENT_REFUSED
                 self._transaction_ends = self._loop.time() + self._listener.settings.transaction_timeout
                 self._declared_size = question.parameters.size
                 client = Client(self._session.client_name, self._address, self._session.protocol)
@@ -351,6 +356,7 @@ class _Connection(asyncio.Protocol):
             transport.abort()
             return
         self._transport, self._address = transport, str(peer[0])
+        self._is_served = self._listener.serves(self._address)
         if self._listener.is_stopping or not self._listener.admit(self, self._address):
             refusal = replies.STOPPING if self._listener.is_stopping else replies.TOO_MANY_CONNECTIONS
             transport.write(bytes(refusal))

@@ -5,7 +5,6 @@ import pytest
 from authd.config.settings import SmtpSettings
 from authd.config.values import Downstream, networks
 from authd.smtp.grammar import Path
-from authd.smtp.message import Client
 from tests.smtp.forwarding import JOE, SRS, forwarding, header_of, send, senders, text
 from tests.smtp.support import MESSAGE, NOW, Sink, connected, running_sink
 
@@ -210,14 +209,6 @@ async def test_lmtp_in_and_out(database_url: str) -> None:
                                      "mia@far.example"]
         assert b"LHLO mx.example.com" in site.local.commands
         assert b"with LMTP id" in site.local.delivered[0].content
-
-
-async def test_a_strangers_address_is_refused(database_url: str) -> None:
-    async with forwarding(database_url) as site:
-        assert not site.forwarder.serves(Client("x", "192.0.2.1", "ESMTP"))
-        assert site.forwarder.serves(Client("x", "::ffff:127.0.0.1", "ESMTP"))
-        site.forwarder.settings = SmtpSettings(allow_clients=networks(["192.0.2.0/24"]))
-        assert site.forwarder.serves(Client("x", "192.0.2.1", "ESMTP"))
 
 
 async def test_eight_bits_can_be_refused(database_url: str) -> None:

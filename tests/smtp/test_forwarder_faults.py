@@ -165,6 +165,23 @@ async def test_members_that_are_refused_are_left_out_and_reported_once_a_day(dat
         assert (site.forwarder.counts.left_out, site.forwarder.reports.sent) == (2, 1)
 
 
+async def test_a_list_without_an_owner_keeps_its_reports_for_one(database_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "authd.smtp.forwarder")
+    async with forwarding(database_url, remote=Sink({"RCPT": ["550 5.1.1 no kim here", None, None] * 2})) as site:
+        owner = await site.db.fetch_all("UPDATE mailing_list l SET owner_uuid = NULL FROM mailing_list b "
+                                        "WHERE b.id = l.id AND l.name = 'far@example.com' RETURNING b.owner_uuid")
+        assert await send(site, "far@example.com", content=MESSAGE) == "250 2.0.0 Ok"
+        await site.forwarder.reports.finish()
+        assert site.local.delivered == []
+        assert "list=far@example.com to=<kim@far.example> left out: 550 5.1.1 no kim here" in caplog.text
+        await site.db.execute("UPDATE mailing_list SET owner_uuid = %(owner)s WHERE name = 'far@example.com'",
+                              {"owner": owner[0][0]})
+        assert await send(site, "far@example.com", content=MESSAGE) == "250 2.0.0 Ok"
+        await site.forwarder.reports.finish()
+        (report,) = site.local.delivered
+        assert report.mail.startswith(b"<>") and b"kim@far.example" in report.content
+
+
 async def test_a_list_whose_members_are_all_refused(database_url: str) -> None:
     async with forwarding(database_url, remote=Sink({"RCPT": ["550 5.1.1 no such user"] * 3})) as site:
         assert await send(site, "far@example.com", content=MESSAGE) == "550 5.1.1 no such user"

@@ -131,6 +131,24 @@ def test_an_address_has_a_limit_of_its_own_unless_it_is_loopback_or_allowed() ->
         assert all(listener.admit(_Connection(listener, loop), address) for _ in range(5))
 
 
+def test_who_may_send() -> None:
+    allowed = (ipaddress.ip_network("192.0.2.0/24"),)
+    for settings, served in ((SETTINGS, False), (dataclasses.replace(SETTINGS, allow_clients=allowed), True)):
+        listener = Listener(Endpoint("127.0.0.1", 0), settings, "mx", Accepting, spools=Spools(settings),
+                            offers_dsn=lambda: False)
+        assert listener.serves("192.0.2.1") == served
+        assert listener.serves("127.8.9.1") and listener.serves("::1") and listener.serves("::ffff:127.0.0.1")
+        assert not listener.serves("198.51.100.1") and not listener.serves("fe80::1%eth0")
+
+
+async def test_a_stranger_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the signer as by the forwarder: the one would sign for them, the other bring their mail to everybody."""
+    monkeypatch.setattr(Listener, "serves", lambda self, address: False)
+    async with listening() as listener, connected(listener.address) as client:
+        assert await client.send() == "550 5.7.1 This server is not for you"
+        assert (await client.command("NOOP")).startswith("250")
+
+
 async def test_an_idle_client_reads_421() -> None:
     settings = dataclasses.replace(SETTINGS, idle_timeout=0.05)
     async with listening(settings) as listener, connected(listener.address) as client:

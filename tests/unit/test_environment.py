@@ -221,6 +221,8 @@ BROKEN: list[tuple[str, dict[str, str], tuple[str, ...]]] = [
     ('[forwarder]\nsrs_secrets = ["s"]\nremote_relay = "127.0.0.1:10046"\n', {},
      ("forwarder.remote_relay", "127.0.0.1:10046", "another server")),
     ('[forwarder]\nsrs_secrets = ["s"]\nlisten = "0.0.0.0:25"\n', {}, ("forwarder.listen", "0.0.0.0:25", "smtp.allow_clients")),
+    ('[signer]\nmappings = [{ in = "[::]:25", out = "127.0.0.1:1" }]\n', {},
+     ("signer.mappings", "[::]:25", "smtp.allow_clients")),
     ('[forwarder]\nsrs_secrets = ["s"]\nlisten = "127.0.0.1:10036"\n', {}, ("signer.mappings", "127.0.0.1:10036", "its own")),
     ('[forwarder]\npostmaster = "nobody"\n', {}, ("forwarder.postmaster", "'nobody'", "name@example.com")),
     ('[signer]\nmappings = [{ in = "127.0.0.1:1" }]\n', {}, ("signer.mappings", "127.0.0.1:1", "in = ")),

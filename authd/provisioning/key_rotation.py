@@ -16,6 +16,7 @@ from authd.provisioning.state import Adjustment
 
 # How long a new key is published before it signs: a person has to bring a DKIM record into DNS, and both are cached.
 GRACE: dict[Purpose, timedelta] = {"dkim": timedelta(days=2), "jwt": timedelta(days=1)}
+FARTHEST = timedelta(days=366)
 
 _DURATION = re.compile(r"(\d{1,6})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -99,20 +100,22 @@ def rotation(
 
 
 def parse_moment(text: str, now: datetime) -> datetime:
-    """A number with s, m, h or d from now, or a time as ISO 8601 writes it, in UTC where it names no zone; never in the past.
+    """A number with s, m, h or d from now, or a time as ISO 8601 writes it, in UTC where it names no zone; never in the past,
+    nor later than FARTHEST.
 
     Raises InvalidInput("active_from").
     """
     duration = _DURATION.fullmatch(text)
-    if duration is not None:
-        return now + timedelta(**{_UNITS[duration[2]]: int(duration[1])})
     try:
-        moment = datetime.fromisoformat(text)
+        moment = (datetime.fromisoformat(text) if duration is None
+                  else now + timedelta(**{_UNITS[duration[2]]: int(duration[1])}))
     except ValueError:
         raise InvalidInput("active_from", "is a time (2026-12-01T04:00) or a number with s, m, h or d") from None
     moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     if moment < now:
         raise InvalidInput("active_from", "is in the past; --activate is for now")
+    if moment > now + FARTHEST:
+        raise InvalidInput("active_from", "is more than a year away")
     return moment
 
 

@@ -84,6 +84,9 @@ def test_a_key_that_waits_is_moved_and_activated() -> None:
     ((JWT,), {"purpose": "jwt", "selector": "s2"}, InvalidInput),
     ((RSA,), {"active_from": "2026-11-24T11:59"}, InvalidInput),
     ((RSA,), {"active_from": "tomorrow"}, InvalidInput),
+    ((RSA,), {"active_from": "367d"}, InvalidInput),
+    ((RSA,), {"active_from": "999999d"}, InvalidInput),
+    ((RSA,), {"active_from": "9999-12-31T23:59:59-10:00"}, InvalidInput),
 ])
 def test_what_cannot_be(held: tuple[Key, ...], options: dict[str, Any], error: type[AuthdError]) -> None:
     with pytest.raises(error):

@@ -221,6 +221,16 @@ class Run:
             for name, value in item.items():
                 click.echo(f"{name.replace('_', ' ').ljust(width)}  {_shown(value)}".rstrip())
 
+    def print_objects(self, items: Sequence[dict[str, Any]]) -> None:
+        """Several objects, everything that is known of each."""
+        if self.form == "json":
+            self.print_json(list(items))
+        else:
+            for number, item in enumerate(items):
+                if number:
+                    click.echo()
+                self.print_object(item)
+
     def print_ended(self, count: int, shown: dict[str, Any]) -> None:
         """How many things of an account were ended, `shown` for programs."""
         if self.form == "json":

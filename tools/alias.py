@@ -131,20 +131,32 @@ def remove(run: Run, yes: bool, **address: str | None) -> None:
     run.apply(Change(Alias(), Mode.REMOVE, name))
 
 
+def _addresses(function: Callable[..., Any]) -> Callable[..., Any]:
+    """ADDRESS..., each of which may also be given as in `_address`."""
+    function = click.option("-d", "--domain", metavar="DOMAIN", help="The part of the addresses after the @.")(function)
+    function = click.option("--mailprefix", metavar="TEXT", help="The part of the address before the @.")(function)
+    return click.argument("addresses", nargs=-1, metavar="ADDRESS...")(function)
+
+
 @alias.command()
-@click.argument("addresses", nargs=-1, required=True, metavar="ADDRESS...")
+@_addresses
 @changes
-def block(run: Run, addresses: tuple[str, ...]) -> None:
+def block(run: Run, **addresses: Any) -> None:
     """Refuse mail to addresses."""
-    run.apply(*(Change(alias_options(blocked=True), Mode.EDIT, address) for address in addresses), several=True)
+    _set_blocked(run, True, **addresses)
 
 
 @alias.command()
-@click.argument("addresses", nargs=-1, required=True, metavar="ADDRESS...")
+@_addresses
 @changes
-def unblock(run: Run, addresses: tuple[str, ...]) -> None:
+def unblock(run: Run, **addresses: Any) -> None:
     """Take mail to addresses again."""
-    run.apply(*(Change(alias_options(blocked=False), Mode.EDIT, address) for address in addresses), several=True)
+    _set_blocked(run, False, **addresses)
+
+
+def _set_blocked(run: Run, blocked: bool, addresses: tuple[str, ...], mailprefix: str | None, domain: str | None) -> None:
+    names = [_joined(address, mailprefix, domain) for address in addresses or (None,)]
+    run.apply(*(Change(alias_options(blocked=blocked), Mode.EDIT, name) for name in names), several=True)
 
 
 if __name__ == "__main__":

@@ -100,29 +100,67 @@ def list_registries(run: Run, text: str) -> None:
     run.print_list([item.as_json() for item in found], REGISTRY_COLUMNS)
 
 
+def _refuse_private_key(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        raise click.UsageError("private keys stay in authd; a registry needs the certificate, which show prints")
+
+
 @registry.command("show")
 @_selection
+@click.option("--allow-partial", is_flag=True, help="A part of the NAME or SERVICE is enough.")
+@click.option("--case-insensitive", is_flag=True, help="Take capital and small letters for the same.")
+@click.option("--allow-multiple", is_flag=True, help="Show all that fit; as JSON an array.")
+@click.option("--output-private-key", is_flag=True, hidden=True, expose_value=False, callback=_refuse_private_key)
 @shows
-def show_registry(run: Run, client_id: str | None, name: str | None) -> None:
+def show_registry(run: Run, client_id: str | None, name: str | None, allow_partial: bool, case_insensitive: bool,
+                  allow_multiple: bool) -> None:
     """Tell everything about a registry, with its configuration and the certificate for its rootcertbundle."""
-    from authd.docker.tokens import issuer_of, realm_of
     from authd.provisioning.lookup import get
+    from authd.sql import provisioning as sql
 
     settings = run.settings()
     wanted = _selected(client_id, name)
-    found = run.query(lambda db: get(db, Registry, wanted, now()), settings)
-    certificate = run.query(lambda db: _certificate(db, settings, found.service), settings)
-    issuer, realm = issuer_of(settings.http.public_url), realm_of(settings.http.public_url)
-    known = {**found.as_json(), "issuer": issuer, "realm": realm}
-    configuration = (f"auth:\n  token:\n    realm: {realm}\n    service: {found.service}\n    issuer: {issuer}\n"
-                     f"    rootcertbundle: {BUNDLE}\n")
-    if run.form == "json":
-        run.print_object({**known, "configuration": configuration, "certificate": certificate})
+    if not (allow_partial or case_insensitive or allow_multiple):
+        _show(run, settings, run.query(lambda db: get(db, Registry, wanted, now()), settings))
         return
-    run.print_object(known)
+    fold = str.lower if case_insensitive else str
+    found = [item for item in run.query(sql.registries, settings)
+             if _fits(fold(wanted), fold(item.service if name is None else item.name), allow_partial)]
+    if not found:
+        raise NotFound(f"there is no registry {wanted}")
+    if allow_multiple and run.form == "json":
+        run.print_objects([_description(run, settings, item) for item in found])
+        return
+    if len(found) > 1 and not allow_multiple:
+        raise InvalidInput("", f"{', '.join(item.service for item in found)} fit; say --allow-multiple")
+    for item in found:
+        _show(run, settings, item)
+
+
+def _fits(wanted: str, text: str, allow_partial: bool) -> bool:
+    return wanted in text if allow_partial else wanted == text
+
+
+def _show(run: Run, settings: "Settings", found: Registry) -> None:
+    described = _description(run, settings, found)
+    if run.form == "json":
+        run.print_object(described)
+        return
+    certificate, configuration = described.pop("certificate"), described.pop("configuration")
+    run.print_object(described)
     click.echo(f"\n# For the registry's config.yml:\n{configuration}\n# {BUNDLE}:")
     click.echo(certificate if certificate is not None else
                f"# (none: {found.domain} has no key; say: authctl domain edit {found.domain} --create-key jwt)")
+
+
+def _description(run: Run, settings: "Settings", found: Registry) -> dict[str, Any]:
+    from authd.docker.tokens import issuer_of, realm_of
+
+    certificate = run.query(lambda db: _certificate(db, settings, found.service), settings)
+    issuer, realm = issuer_of(settings.http.public_url), realm_of(settings.http.public_url)
+    configuration = (f"auth:\n  token:\n    realm: {realm}\n    service: {found.service}\n    issuer: {issuer}\n"
+                     f"    rootcertbundle: {BUNDLE}\n")
+    return {**found.as_json(), "issuer": issuer, "realm": realm, "configuration": configuration, "certificate": certificate}
 
 
 async def _certificate(db: "Database", settings: "Settings", service: str) -> str | None:

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """authctl user: accounts. USER is an alias, an identifier or a uuid."""
 
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -30,24 +31,32 @@ def create(run: Run, identifier: str, fullname: str, password: str | None, passw
     run.apply(Change(account_options(identifier=identifier, fullname=fullname, admin=admin, password=password), Mode.CREATE))
 
 
+def _choice(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Which accounts are meant."""
+    function = click.option("--active/--inactive", default=None, help="Only those that are, or are not, active.")(function)
+    function = click.option("-c", "--contains", metavar="TEXT", help="Those with TEXT in identifier, name or alias.")(function)
+    return click.argument("selectors", nargs=-1, metavar="[USER]...")(function)
+
+
 @user.command("list")
-@click.argument("selectors", nargs=-1, metavar="[USER]...")
-@click.option("-c", "--contains", metavar="TEXT", help="Those with TEXT in identifier, name or alias.")
-@click.option("--active/--inactive", default=None, help="Only those that are, or are not, active.")
+@_choice
 @click.option("--admins", is_flag=True, help="Administrators only.")
 @shows
 def list_(run: Run, selectors: tuple[str, ...], contains: str | None, active: bool | None, admins: bool) -> None:
     """List the accounts."""
+    found = [account for account in _chosen(run, selectors, contains, active) if account.is_admin or not admins]
+    run.print_list([account.as_json() for account in found], COLUMNS)
+
+
+def _chosen(run: Run, selectors: tuple[str, ...], contains: str | None, active: bool | None) -> list[Account]:
     from authd.provisioning.lookup import get
     from authd.sql import provisioning as sql
 
     async def read(db: Any) -> list[Account]:
         return [await get(db, Account, selector, now()) for selector in selectors] or await sql.accounts(db)
 
-    found = [account for account in run.query(read)
-             if active in (None, account.is_active) and (account.is_admin or not admins)
-             and _contains(account, (contains or "").lower())]
-    run.print_list([account.as_json() for account in found], COLUMNS)
+    return [account for account in run.query(read)
+            if active in (None, account.is_active) and _contains(account, (contains or "").lower())]
 
 
 def _contains(account: Account, text: str) -> bool:
@@ -55,13 +64,17 @@ def _contains(account: Account, text: str) -> bool:
 
 
 @user.command()
-@click.argument("selector", metavar="USER")
+@_choice
 @shows
-def show(run: Run, selector: str) -> None:
-    """Tell everything about an account."""
-    from authd.provisioning.lookup import get
-
-    run.print_object(run.query(lambda db: get(db, Account, selector, now())).as_json())
+def show(run: Run, selectors: tuple[str, ...], contains: str | None, active: bool | None) -> None:
+    """Tell everything about an account, or about several: then JSON is an array."""
+    if not selectors and contains is None and active is None:
+        raise click.UsageError("say which: USER, or -c TEXT")
+    found = [account.as_json() for account in _chosen(run, selectors, contains, active)]
+    if len(selectors) == len(found) == 1 and contains is None and active is None:
+        run.print_object(found[0])
+    else:
+        run.print_objects(found)
 
 
 @user.command()

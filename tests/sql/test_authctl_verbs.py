@@ -315,3 +315,16 @@ def test_sessions_are_ended_and_what_expired_is_removed(authctl: Authctl) -> Non
     assert authctl.said("session", "end", "alice", "--dry-run") == "unchanged (dry run, nothing was done)\n"
     assert authctl.code("session", "list", "nobody") == 1
     assert authctl.json("hygiene") == {"removed": 0}
+
+
+def test_the_earlier_options_say_which_account_and_alias(authctl: Authctl) -> None:
+    authctl.said("domain", "create", "earlier.example")
+    for name in ("earlier-one", "earlier-two"):
+        authctl.said("user", "create", name, "Earlier")
+        authctl.said("alias", "create", f"{name}@earlier.example", "--user", name)
+    authctl.said("alias", "block", "--mailprefix", "earlier-one", "-d", "earlier.example")
+    assert authctl.json("alias", "show", "earlier-one@earlier.example")["blocked"] is True
+    assert authctl.code("alias", "block") == 2
+    assert authctl.json("user", "show", "earlier-one")["identifier"] == "earlier-one"
+    assert {item["identifier"] for item in authctl.json("user", "show", "-c", "earlier-")} == {"earlier-one", "earlier-two"}
+    assert authctl.code("user", "show") == 2

@@ -66,6 +66,23 @@ def test_a_registry(authctl: Authctl) -> None:
     assert authctl.code("dockerauth", "registry", "show") == 2
 
 
+def test_several_registries_are_shown(authctl: Authctl) -> None:
+    """As the predecessor's options ask for it."""
+    authctl.said("dockerauth", "registry", "create", "--client-id", "r.d.example:5000", "--name", "R", "--domain", "d.example")
+    show = ("dockerauth", "registry", "show")
+    assert authctl.code(*show, "--client-id", "R.D.example:5000") == 1
+    assert authctl.json(*show, "--client-id", "R.D.example:5000", "--case-insensitive")["name"] == "R"
+    assert authctl.json(*show, "--client-id", ":5000", "--allow-partial")["name"] == "R"
+    assert authctl.code(*show, "--client-id", "d.example", "--allow-partial") == 2
+    several = ("--client-id", "d.example", "--allow-partial", "--allow-multiple")
+    assert [item["service"] for item in authctl.json(*show, *several)] == ["r.d.example:5000", SERVICE]
+    assert authctl.said(*show, *several).count("BEGIN CERTIFICATE") == 2
+    assert authctl.code(*show, "--client-id", "nothing", "--allow-partial") == 1
+    refused = authctl.run(*show, "--name", "R", "--output-private-key")
+    assert refused.exit_code == 2
+    assert "private keys stay in authd" in refused.output
+
+
 def test_a_domain_that_lends_its_key(authctl: Authctl) -> None:
     words = ["--client-id", "x", "--name", "X", "--domain", "registry.d.example", "--domain-exact-match"]
     assert authctl.twice("dockerauth", "registry", "create", *words) == ("created", "unchanged")

@@ -194,7 +194,8 @@ class Keeper:
         """Less, where PostgreSQL refuses us meanwhile."""
         while (left := at - _clock()) > 0 and not self._refused.is_set():
             try:
-                await asyncio.wait_for(self._refused.wait(), min(left, 3600.0))
+                async with asyncio.timeout(min(left, 3600.0)):
+                    await self._refused.wait()
             except TimeoutError:
                 continue
 

@@ -16,7 +16,7 @@ from authd.provisioning.state import Adjustment
 
 # How long a new key is published before it signs: a person has to bring a DKIM record into DNS, and both are cached.
 GRACE: dict[Purpose, timedelta] = {"dkim": timedelta(days=2), "jwt": timedelta(days=1)}
-FARTHEST = timedelta(days=366)
+FARTHEST = timedelta(days=36525)
 
 _DURATION = re.compile(r"(\d{1,6})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -115,7 +115,7 @@ def parse_moment(text: str, now: datetime) -> datetime:
     if moment < now:
         raise InvalidInput("active_from", "is in the past; --activate is for now")
     if moment > now + FARTHEST:
-        raise InvalidInput("active_from", "is more than a year away")
+        raise InvalidInput("active_from", "is more than a hundred years away")
     return moment
 
 

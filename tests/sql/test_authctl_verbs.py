@@ -328,3 +328,14 @@ def test_the_earlier_options_say_which_account_and_alias(authctl: Authctl) -> No
     assert authctl.json("user", "show", "earlier-one")["identifier"] == "earlier-one"
     assert {item["identifier"] for item in authctl.json("user", "show", "-c", "earlier-")} == {"earlier-one", "earlier-two"}
     assert authctl.code("user", "show") == 2
+
+
+def test_a_leak_ends_a_key_that_still_waits_too(authctl: Authctl) -> None:
+    """Such a key signs at no time, so that it cannot be activated later and end before those that sign."""
+    authctl.said("domain", "create", "leak.example", "--create-key", "dkim", "--dkim-selector", "s1")
+    authctl.said("domain", "rotate-key", "leak.example", "--active-from", "30d", "--selector", "s2")
+    authctl.said("key", "rotate", "leak.example", "dkim", "--selector", "s3")
+    listed = [item["selector"] for item in authctl.json("key", "list", "leak.example") if item["purpose"] == "dkim"]
+    assert listed == ["s3"]
+    assert "next" not in [item["state"] for item in authctl.json("domain", "dns", "leak.example")]
+    assert authctl.json("domain", "rotate-key", "leak.example", "--activate")["outcome"] == "unchanged"

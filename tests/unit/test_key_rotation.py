@@ -84,7 +84,7 @@ def test_a_key_that_waits_is_moved_and_activated() -> None:
     ((JWT,), {"purpose": "jwt", "selector": "s2"}, InvalidInput),
     ((RSA,), {"active_from": "2026-11-24T11:59"}, InvalidInput),
     ((RSA,), {"active_from": "tomorrow"}, InvalidInput),
-    ((RSA,), {"active_from": "367d"}, InvalidInput),
+    ((RSA,), {"active_from": "36526d"}, InvalidInput),
     ((RSA,), {"active_from": "999999d"}, InvalidInput),
     ((RSA,), {"active_from": "9999-12-31T23:59:59-10:00"}, InvalidInput),
 ])

@@ -39,7 +39,7 @@ RETURNING id;
 
 -- name: retire
 UPDATE signing_key
-SET retired_at = greatest(%(retired_at)s, active_from), published_until = %(published_until)s
+SET active_from = least(active_from, %(retired_at)s), retired_at = %(retired_at)s, published_until = %(published_until)s
 WHERE id = %(id)s AND (retired_at IS NULL OR retired_at > %(retired_at)s);
 
 -- name: schedule

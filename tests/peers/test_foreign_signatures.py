@@ -114,7 +114,7 @@ async def through_the_forwarder(messages: list[bytes], database_url: str, remote
             assert sum(len(one.recipients) for one in arrived) >= COPIES - 1
             for one in arrived:
                 names = {line.partition(b":")[0] for line in one.content.removesuffix(message).split(b"\r\n")}
-                of_a_list = {b"List-Id", b"Precedence"} if b"List-Id" in names else set()
+                of_a_list = {b"List-Id", b"Precedence", b"List-Unsubscribe"} if b"List-Id" in names else set()
                 plain = b"Delivered-To" not in names
                 assert not plain or [text(recipient) for recipient in one.recipients] == ["bob@example.com"]
                 found += check(message, one, {b"Received"} if plain else forwarded | of_a_list)

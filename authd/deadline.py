@@ -15,14 +15,14 @@ class Deadline:
         self._expired = expired
         self._moment: float | None = None
         self._handle: asyncio.TimerHandle | None = None
+        self._handle_due = 0.0
 
     def set(self, seconds: float) -> None:
         """Expires `seconds` from now, and not when it was to expire before."""
         self._moment = moment = self._loop.time() + seconds
-        if self._handle is None or self._handle.when() > moment:
+        if self._handle is None or self._handle_due > moment:
             self.stop()
-            self._moment = moment
-            self._handle = self._loop.call_at(moment, self._due)
+            self._wait_until(moment)
 
     def clear(self) -> None:
         """Does not expire until it is set again."""
@@ -35,12 +35,16 @@ class Deadline:
             self._handle.cancel()
             self._handle = None
 
+    def _wait_until(self, moment: float) -> None:
+        self._moment = self._handle_due = moment
+        self._handle = self._loop.call_at(moment, self._due)
+
     def _due(self) -> None:
         self._handle = None
         if self._moment is None:
             return
         if self._loop.time() < self._moment:
-            self._handle = self._loop.call_at(self._moment, self._due)
+            self._wait_until(self._moment)
         else:
             self._moment = None
             self._expired()

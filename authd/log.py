@@ -24,6 +24,7 @@ def configure(settings: LogSettings) -> None:
     formatters: dict[str, logging.Formatter] = {
         "text": TextFormatter(), "json": JsonFormatter(""), "cee": JsonFormatter("@cee: ")}
     handler.setFormatter(formatters[settings.format])
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # nothing shows what they would look up
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())

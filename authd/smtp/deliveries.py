@@ -6,8 +6,10 @@ both. How copies travel is the forwarder's business; which copies there are, rou
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from authd.smtp import replies
+from authd.smtp.message import Field
 from authd.smtp.replies import Reply
 from authd.smtp.routing import Copy, LegKey, Refused, Route, is_loop
 
@@ -36,12 +38,19 @@ class _State:
         return self.reply.is_positive and not self.is_delivered
 
 
+class _Admitted(NamedTuple):
+    """A recipient that counts, and the states of the copies that it needs."""
+
+    route: Route
+    states: list[_State]
+
+
 @dataclass(slots=True)
 class Deliveries:
     """The copies of one message. Recipients count once they are admitted, in their order."""
 
     _states: dict[str, _State] = field(default_factory=dict)
-    _routes: list[Route] = field(default_factory=list)
+    _admitted: list[_Admitted] = field(default_factory=list)
 
     def unasked(self, route: Route) -> list[Copy]:
         """Copies of the route that no recipient before it needs."""
@@ -49,17 +58,22 @@ class Deliveries:
 
     def asked(self, copy: Copy, reply: Reply) -> None:
         """The downstream's answer to the recipient of a copy."""
-        self._states[copy.key] = _State(copy, reply)
+        state = self._states.get(copy.key)
+        if state is None:
+            self._states[copy.key] = _State(copy, reply)
+        else:
+            state.reply = reply
 
     def admit(self, route: Route) -> Reply:
         """The answer to the recipient that was given, all of whose copies were asked about. If positive, it counts;
         otherwise its copies are forgotten.
         """
-        reply = self._judge(route, replies.RECIPIENT_OK)
+        states = [self._states[copy.key] for copy in route.copies]
+        reply = _judge(route, states, replies.RECIPIENT_OK)
         if reply.is_positive:
-            self._routes.append(route)
+            self._admitted.append(_Admitted(route, states))
         else:
-            needed = {copy.key for other in self._routes for copy in other.copies}
+            needed = {copy.key for other in self._admitted for copy in other.route.copies}
             for copy in route.copies:
                 if copy.key not in needed:
                     del self._states[copy.key]
@@ -68,32 +82,31 @@ class Deliveries:
     @property
     def recipients(self) -> list[str]:
         """The recipients that count."""
-        return [str(route.recipient) for route in self._routes]
+        return [str(route.recipient) for route, _ in self._admitted]
 
     def recall(self, rows: Collection[Row]) -> None:
         """Copies that an earlier attempt has delivered need not be sent again."""
-        for route in self._routes if rows else ():
-            for copy in route.copies:
-                if _row(route, copy) in rows:
-                    state = self._states[copy.key]
+        for route, states in self._admitted if rows else ():
+            for state in states:
+                if _row(route, state.copy) in rows:
                     state.is_delivered, state.reply = True, replies.OK
 
     def drop_loops(self, delivered_to: Collection[str]) -> None:
         """A message is not forwarded twice for the same address; `delivered_to` are those in its header, in lower case."""
-        for state in self._states.values():
+        for state in self._states.values() if delivered_to else ():
             if state.is_open and is_loop(state.copy.leg, delivered_to):
                 state.is_loop, state.reply = True, replies.FORWARDING_LOOP
 
     @property
     def has_open(self) -> bool:
         """Whether anything has to be sent."""
-        return any(state.is_open for route in self._routes for state in self._needed(route))
+        return any(state.is_open for _, states in self._admitted for state in states)
 
     def open(self) -> dict[LegKey, list[Copy]]:
         """The copies that have to be sent, by leg."""
         found: dict[LegKey, dict[str, Copy]] = {}
-        for route in self._routes:
-            for state in self._needed(route):
+        for _, states in self._admitted:
+            for state in states:
                 if state.is_open:
                     found.setdefault(state.copy.leg, {})[state.copy.key] = state.copy
         return {leg: [*copies.values()] for leg, copies in found.items()}
@@ -111,11 +124,11 @@ class Deliveries:
     def rows(self, copies: Iterable[Copy]) -> list[Row]:
         """What has to be remembered of those of the copies that were delivered."""
         keys = {copy.key for copy in copies if self._states[copy.key].is_delivered}
-        return [_row(route, copy) for route in self._routes for copy in route.copies if copy.key in keys]
+        return [_row(route, copy) for route, _ in self._admitted for copy in route.copies if copy.key in keys]
 
     def answers(self) -> list[Reply]:
         """One for each recipient that counts. Copies that are still open count as if they were taken."""
-        return [self._judge(route, replies.OK) for route in self._routes]
+        return [_judge(route, states, replies.OK) for route, states in self._admitted]
 
     def answer(self) -> Reply:
         """One for all of them (SMTP). Where one answer does not fit all, the message has to come again: a lasting refusal is
@@ -142,31 +155,33 @@ class Deliveries:
     def left_out(self) -> list[Refused]:
         """Members of lists that were refused for good while the list as a whole got the message."""
         found: dict[str, Refused] = {}
-        for route in self._routes:
-            if not self._judge(route, replies.OK).is_positive:
+        for route, states in self._admitted:
+            if not _judge(route, states, replies.OK).is_positive:
                 continue
             for refused in route.refused:
-                found[str(refused.address).lower()] = refused
-            for state in self._needed(route):
+                found[refused.address.key] = refused
+            for state in states:
                 if not (state.reply.is_positive or state.is_loop):
                     found[state.copy.key] = Refused(state.copy.recipient, state.reply, state.copy.leg.mailing_list)
         return [refused for refused in found.values() if refused.mailing_list is not None]
 
-    def _needed(self, route: Route) -> list[_State]:
-        return [self._states[copy.key] for copy in route.copies]
 
-    def _judge(self, route: Route, good: Reply) -> Reply:
-        states = self._needed(route)
-        if not states:
-            return good if route.is_discarded else replies.LIST_UNUSABLE
-        if len(states) == 1:
-            return states[0].reply
-        if any(_is_passing(state.reply) for state in states):
+def _judge(route: Route, states: Sequence[_State], good: Reply) -> Reply:
+    """The answer to a recipient whose copies stand so; `good` where nothing is wrong with it."""
+    if not states:
+        return good if route.is_discarded else replies.LIST_UNUSABLE
+    if len(states) == 1:
+        return states[0].reply
+    is_taken, lasting = False, replies.FORWARDING_LOOP
+    for state in states:
+        code = state.reply.code
+        if code < 300:
+            is_taken = True
+        elif code < 500:
             return replies.COPY_FAILED
-        if any(state.reply.is_positive for state in states):
-            return good
-        lasting = [state.reply for state in states if not state.is_loop]
-        return lasting[0] if lasting else replies.FORWARDING_LOOP
+        elif not state.is_loop and lasting is replies.FORWARDING_LOOP:
+            lasting = state.reply
+    return good if is_taken else lasting
 
 
 def _is_passing(reply: Reply) -> bool:
@@ -174,16 +189,18 @@ def _is_passing(reply: Reply) -> bool:
 
 
 def _row(route: Route, copy: Copy) -> Row:
-    return Row(str(route.recipient).lower(), copy.leg.target.name.lower(), copy.key)
+    return Row(route.recipient.key, copy.leg.target.name.lower(), copy.key)
 
 
-def delivered_to(header: Sequence[tuple[bytes, bytes]]) -> frozenset[str]:
-    """The addresses, in lower case, for which the message was forwarded before; `header` holds names (lower case) and values.
+def delivered_to(header: Sequence[Field]) -> frozenset[str]:
+    """The addresses, in lower case, for which the message was forwarded before, by its header.
 
     What stands above the newest Received of a message that begins with Return-Path was put there by whoever hands it to us
     now (RFC 5321 section 4.4), and names the recipient of this very delivery.
     """
-    names = [name for name, _ in header]
+    names = [one.name for one in header]
+    if b"delivered-to" not in names:
+        return frozenset()
     start = names.index(b"received") if names[:1] == [b"return-path"] and b"received" in names else 0
-    return frozenset(value.strip(b" \t\r\n<>").lower().decode("latin-1")
-                     for name, value in header[start:] if name == b"delivered-to")
+    return frozenset(one.value.strip(b" \t\r\n<>").lower().decode("latin-1")
+                     for one in header[start:] if one.name == b"delivered-to")

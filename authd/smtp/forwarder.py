@@ -242,7 +242,7 @@ class ForwarderPipeline:
             spool.size, self._inspect, spool, str(transaction.sender), strict)
         if inspected.refusal is not None:
             return inspected.refusal
-        transaction.deliveries.drop_loops(delivered_to([(field.name, field.value) for field in inspected.header]))
+        transaction.deliveries.drop_loops(delivered_to(inspected.header))
         transaction.handover = Handover(
             transaction.deliveries, transaction.fan_out, forwarder.store, forwarder.in_flight, digest,
             transaction.dialect)

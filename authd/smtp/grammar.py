@@ -5,7 +5,7 @@ Which command may come when, and what a mistake is answered, is in session.py.
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 LONGEST_LOCAL_PART = 255  # RFC 5321 section 4.5.3.1.1 asks for 64 at least; senders of bounces (VERP) use more
 LONGEST_DOMAIN = 255      # section 4.5.3.1.2
@@ -54,20 +54,30 @@ class Path:
 
     local_part: str
     domain: str
+    _text: str = field(init=False, compare=False, repr=False)
+    key: str = field(init=False, compare=False, repr=False)  # the same for all spellings of an address
+
+    def __post_init__(self) -> None:
+        text = _written(self.local_part, self.domain)
+        object.__setattr__(self, "_text", text)
+        object.__setattr__(self, "key", text.lower())
 
     def __str__(self) -> str:
         """The address as it stands between angle brackets, quoted where that is needed."""
-        local_part = self.local_part
-        if not self.domain:
-            return local_part
-        if not (local_part.isalnum() or _PLAIN_LOCAL_PART.fullmatch(local_part)):
-            local_part = '"' + local_part.replace("\\", "\\\\").replace('"', '\\"') + '"'
-        return f"{local_part}@{self.domain}"
+        return self._text
 
     @property
     def is_null(self) -> bool:
         """Whether it is `<>`, the sender of messages about messages."""
         return not self.domain and not self.local_part
+
+
+def _written(local_part: str, domain: str) -> str:
+    if not domain:
+        return local_part
+    if not (local_part.isalnum() or _PLAIN_LOCAL_PART.fullmatch(local_part)):
+        local_part = '"' + local_part.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return f"{local_part}@{domain}"
 
 
 NULL_SENDER = Path("", "")

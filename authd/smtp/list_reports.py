@@ -60,7 +60,7 @@ class ListReports:
                 mailing_list = one.mailing_list
                 if mailing_list is None or mailing_list.owner is None:
                     continue
-                if await self._store.take_report(mailing_list.id, str(one.address).lower()):
+                if await self._store.take_report(mailing_list.id, one.address.key):
                     due.setdefault(mailing_list.id, (mailing_list, mailing_list.owner, []))[2].append(one)
             for mailing_list, owner, members in due.values():
                 reply = await self._send(mailing_list, owner, members)

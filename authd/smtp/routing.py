@@ -7,7 +7,7 @@ lists and targets of redirects, senders, loops, and to which of our neighbours e
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum, StrEnum
+from enum import StrEnum
 
 from authd.smtp import replies
 from authd.smtp.grammar import Path
@@ -31,7 +31,7 @@ class Kind(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Target(Enum):
+class Target(StrEnum):
     """A neighbour that takes copies."""
 
     LOCAL = "local delivery"
@@ -112,10 +112,11 @@ class Copy:
 
     leg: LegKey
     recipient: Path
-    key: str = field(init=False, compare=False, repr=False)  # the same for all spellings of the recipient
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "key", str(self.recipient).lower())
+    @property
+    def key(self) -> str:
+        """The same for all spellings of the recipient."""
+        return self.recipient.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ class Expansion:
         self._now = now
         self._level = [_Step(recipient, sender.path, sender.is_ours or sender.path.is_null)]
         self._returning: dict[str, list[_Step]] = {}
-        self._visited = {str(recipient).lower()}
+        self._visited = {recipient.key}
         self._copies: dict[str, Copy] = {}
         self._refused: list[Refused] = []
         self._is_discarded = False
@@ -262,10 +263,9 @@ class Expansion:
     def _forward(self, step: _Step, found: Resolved, addresses: Iterable[Path]) -> None:
         after = self._after(step, found)
         for address in addresses:
-            key = str(address).lower()
-            if key in self._visited:
+            if address.key in self._visited:
                 continue
-            self._visited.add(key)
+            self._visited.add(address.key)
             if len(after.forwarded_for) > DEEPEST:
                 self._refuse(after, replies.FORWARDING_LOOP)
             else:
@@ -297,4 +297,4 @@ class Expansion:
 
 def is_loop(leg: LegKey, delivered_to: Collection[str]) -> bool:
     """Whether the message was forwarded for one of the leg's addresses before; `delivered_to` (lower case) is its header's."""
-    return any(str(address).lower() in delivered_to for address in leg.forwarded_for)
+    return any(address.key in delivered_to for address in leg.forwarded_for)

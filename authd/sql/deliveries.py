@@ -3,7 +3,7 @@
 Which are remembered when is decided in `authd.smtp`.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime, timedelta
 
 from authd.smtp.deliveries import Row
@@ -16,9 +16,12 @@ _FIND, _ADD, _REMOVE = (Prepared(_QUERIES[name], f"deliveries_{name}") for name 
 _LIFE = timedelta(days=5)  # as long as clients try again
 
 
-async def find(db: Executor, message_digest: bytes) -> frozenset[Row]:
-    """The copies of a message that were delivered before."""
-    return frozenset(Row(*row) for row in await db.fetch_all(_FIND, {"digest": message_digest}))
+async def find(db: Executor, message_digests: Sequence[bytes]) -> dict[bytes, frozenset[Row]]:
+    """The copies of each message that were delivered before."""
+    found: dict[bytes, list[Row]] = {digest: [] for digest in message_digests}
+    for digest, *row in await db.fetch_all(_FIND, {"digests": list(message_digests)}):
+        found[digest].append(Row(*row))
+    return {digest: frozenset(rows) for digest, rows in found.items()}
 
 
 async def add(db: Executor, message_digest: bytes, rows: Collection[Row], now: datetime) -> None:

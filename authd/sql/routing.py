@@ -3,7 +3,8 @@
 What follows from it is decided in `authd.smtp.routing`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,16 +20,33 @@ _RESOLVE = Prepared(_QUERIES["resolve"], "routing_resolve")
 _TOKEN_LIFE = timedelta(days=VALID_DAYS + 3)  # used_at may be a day old, stamps are whole days
 
 
-async def resolve(db: Executor, addresses: Sequence[Path], sender: Path) -> tuple[Sender, dict[str, Resolved]]:
-    """What an envelope sender's domain allows, and what each address is, by its text in lower case. Members of the lists
-    among them and targets of redirects are there too. One round trip; at least one address.
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An address of the envelope, and the sender that comes with it."""
+
+    address: Path
+    sender: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the domain of a question's sender allows, and what every address is that was looked up with its address, by its
+    text in lower case. Members of lists and targets of redirects are there too.
     """
+
+    sender: Sender
+    resolved: Mapping[str, Resolved]
+
+
+async def resolve(db: Executor, questions: Sequence[Question]) -> dict[Question, Facts]:
+    """The facts for each question. One round trip; at least one question."""
     rows = await db.fetch_all(_RESOLVE, {
-        "local_parts": [address.local_part for address in addresses], "domains": [address.domain for address in addresses],
-        "sender_domain": sender.domain})
-    found = {str(resolved.address).lower(): resolved for resolved in map(_resolved, rows)}
-    allows = rows[0][-1]
-    return Sender(sender, is_ours=allows is not None, is_transactional=bool(allows)), found
+        "local_parts": [question.address.local_part for question in questions],
+        "domains": [question.address.domain for question in questions],
+        "sender_domains": [question.sender.domain for question in questions]})
+    resolved = {one.address.key: one for one in map(_resolved, rows)}
+    return {question: Facts(_sender(question.sender, row[-1]), resolved)
+            for question, row in zip(questions, rows, strict=False)}
 
 
 async def senders_of_tokens(db: Executor, tokens: Iterable[str]) -> dict[str, Path]:
@@ -54,6 +72,10 @@ def parse(address: str) -> Path:
     """An address as the database holds it: without quotes, and with the last @ before the domain."""
     local_part, _, domain = address.rpartition("@")
     return Path(local_part, domain)
+
+
+def _sender(path: Path, allows: bool | None) -> Sender:
+    return Sender(path, is_ours=allows is not None, is_transactional=bool(allows))
 
 
 def _resolved(row: tuple[Any, ...]) -> Resolved:

@@ -67,7 +67,7 @@ BEGIN
         srs_domain := coalesce(srs_domain, admin.srs_domain);
     END IF;
 END $$;
-CREATE FUNCTION authd.resolve_recipients(local_parts text[], domains text[]) RETURNS TABLE(local_part text, domain_name text, kind text, srs_domain text, primary_address text, redirect_to text, list_id bigint, list_name text, new_mailfrom text, list_headers boolean, owner_address text, list_address text, members text[])
+CREATE FUNCTION authd.resolve_recipients(local_parts text[], domains text[], sender_domains text[]) RETURNS TABLE(local_part text, domain_name text, kind text, srs_domain text, primary_address text, redirect_to text, list_id bigint, list_name text, new_mailfrom text, list_headers boolean, owner_address text, list_address text, members text[], sender_allows boolean)
     LANGUAGE plpgsql STABLE
     SET search_path TO 'authd', 'pg_temp'
     AS $$
@@ -120,6 +120,11 @@ BEGIN
         ELSIF place <= asked AND kind = 'redirect' THEN
             local_parts := local_parts || CASE WHEN redirect_to LIKE '%@%' THEN split_part(redirect_to, '@', 1) ELSE local_part END;
             domains := domains || CASE WHEN redirect_to LIKE '%@%' THEN split_part(redirect_to, '@', 2) ELSE redirect_to END;
+        END IF;
+        sender_allows := NULL;
+        IF place <= asked AND sender_domains[place] <> '' THEN
+            SELECT d.can_use_transactional_email INTO sender_allows
+                FROM domain d WHERE d.name = lower(sender_domains[place] COLLATE "C");
         END IF;
         RETURN NEXT;
     END LOOP;
@@ -889,6 +894,6 @@ ALTER TABLE ONLY authd.token_grant
 ALTER TABLE ONLY authd.token_grant
     ADD CONSTRAINT token_grant_session_id_fkey FOREIGN KEY (session_id) REFERENCES authd.session(id) ON DELETE SET NULL;
 REVOKE ALL ON FUNCTION authd.resolve_recipient(recipient_local_part text, recipient_domain text, OUT kind text, OUT our_domain text, OUT primary_address text, OUT mailing_list_id bigint, OUT redirect_to text, OUT srs_domain text) FROM PUBLIC;
-REVOKE ALL ON FUNCTION authd.resolve_recipients(local_parts text[], domains text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION authd.resolve_recipients(local_parts text[], domains text[], sender_domains text[]) FROM PUBLIC;
 REVOKE ALL ON FUNCTION authd.spapi_credentials(login text, required text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION authd.spapi_list_result(list_id bigint, list_address text) FROM PUBLIC;

@@ -1,5 +1,6 @@
 """The forwarder's questions on a real database: resolution, lists, senders, tokens."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from authd.smtp.grammar import Path
@@ -8,6 +9,7 @@ from authd.smtp.routing import Kind, MailingList, Resolved, Route, Rules, Sender
 from authd.smtp.srs import Srs, Token
 from authd.sql import routing
 from authd.sql.database import Executor
+from authd.sql.routing import Question
 from tests.fixtures.mail import add_account, add_domain, add_list
 from tests.support import open_database
 
@@ -33,6 +35,11 @@ async def follow(db: Executor, recipient: str, sender: Path) -> Route:
     return await MailStore(db, Rules(), SRS, lambda: NOW).route(routing.parse(recipient), sender)
 
 
+async def resolved(db: Executor, *addresses: Path) -> Mapping[str, Resolved]:
+    facts = await routing.resolve(db, [Question(address, JOE) for address in addresses])
+    return facts[Question(addresses[0], JOE)].resolved
+
+
 async def test_what_addresses_are(database_url: str) -> None:
     async with open_database(database_url) as db:
         await populate(db)
@@ -43,7 +50,7 @@ async def test_what_addresses_are(database_url: str) -> None:
                  "x@srs.example.com": Kind.FOREIGN, "x@far.example": Kind.FOREIGN, "x@[127.0.0.1]": Kind.FOREIGN,
                  'odd "part@example.com': Kind.UNKNOWN}
         paths = [routing.parse(address) if "@" in address else Path(address, "") for address in kinds]
-        _, by_address = await routing.resolve(db, paths, JOE)
+        by_address = await resolved(db, *paths)
         found = [by_address[str(path).lower()] for path in paths]
         assert [resolved.kind for resolved in found] == list(kinds.values())
         assert [str(resolved.address).lower() for resolved in found] == [str(path).lower() for path in paths]
@@ -59,7 +66,7 @@ async def test_what_addresses_are(database_url: str) -> None:
 async def test_a_list_with_its_members(database_url: str) -> None:
     async with open_database(database_url) as db:
         await populate(db)
-        _, found = await routing.resolve(db, [Path("team", "example.com"), Path("x", "old.example")], JOE)
+        found = await resolved(db, Path("team", "example.com"), Path("x", "old.example"))
         assert {name: resolved.kind for name, resolved in found.items()} == {
             "team@example.com": Kind.LIST, "x@old.example": Kind.REDIRECT, "alice@example.com": Kind.ACCOUNT,
             "bob@far.example": Kind.FOREIGN, "inner@plain.example": Kind.LIST, "x@example.com": Kind.UNKNOWN}
@@ -82,20 +89,22 @@ async def test_a_list_without_members_fields_and_an_owner_who_is_active(database
         asleep = await add_account(db, "asleep@example.com", active=False)
         await add_list(db, "full@example.com", "a@far.example", owner=asleep, headers=True)
         await add_list(db, "empty@example.com")
-        _, found = await routing.resolve(db, [Path("full", "example.com"), Path("empty", "example.com")], JOE)
+        found = await resolved(db, Path("full", "example.com"), Path("empty", "example.com"))
         full, empty = (found[f"{name}@example.com"].mailing_list for name in ("full", "empty"))
         assert full is not None and full.owner is None and full.address == Path("full", "example.com")
         assert empty == MailingList(empty.id if empty else 0, "empty@example.com", ())
 
 
-async def test_senders(database_url: str) -> None:
+async def test_each_question_is_told_of_its_own_sender(database_url: str) -> None:
     async with open_database(database_url) as db:
         await populate(db)
-        for address, expected in (("x@Example.COM", (True, True)), ("x@plain.example", (True, False)),
-                                  ("x@far.example", (False, False)), ("x@sub.example.com", (False, False))):
-            path = routing.parse(address)
-            assert (await routing.resolve(db, [JOE], path))[0] == Sender(path, *expected)
-        assert (await routing.resolve(db, [JOE], Path("", "")))[0] == Sender(Path("", ""))
+        expected = {"x@Example.COM": (True, True), "x@plain.example": (True, False), "x@far.example": (False, False),
+                    "x@sub.example.com": (False, False)}
+        questions = {Question(JOE, routing.parse(address)): allows for address, allows in expected.items()}
+        questions[Question(routing.parse("team@example.com"), Path("", ""))] = (False, False)
+        facts = await routing.resolve(db, [*questions])
+        assert {question: fact.sender for question, fact in facts.items()} == {
+            question: Sender(question.sender, *allows) for question, allows in questions.items()}
 
 
 async def test_tokens_are_remembered_for_as_long_as_they_are_of_use(database_url: str) -> None:

@@ -11,6 +11,7 @@ from authd.smtp.grammar import Path
 from authd.smtp.routing import Kind
 from authd.sql import routing, spapi
 from authd.sql.database import Database
+from authd.sql.routing import Question
 from tests.support import open_database
 
 CALLS = (
@@ -90,13 +91,14 @@ async def test_no_function_reads_a_table_from_end_to_end(large_url: str, list_re
 
 
 async def test_the_forwarder_reads_no_table_from_end_to_end(large_url: str) -> None:
-    recipients = [Path(f"{part}{number}", f"domain{number}.example") for number in range(100, 200)
-                  for part in ("user", "list", "nobody")]
+    questions = [Question(Path(f"{part}{number}", f"domain{number}.example"), Path("user100", f"domain{number}.example"))
+                 for number in range(100, 200) for part in ("user", "list", "nobody")]
     async with open_database(large_url, pool_size=1) as db, db.transaction() as tx:
         for _ in range(8):
-            sender, found = await routing.resolve(tx, recipients, recipients[0])
-        assert sender.is_ours
-        assert [resolved.kind for resolved in found.values()][:3] == [Kind.ACCOUNT, Kind.LIST, Kind.UNKNOWN]
+            facts = await routing.resolve(tx, questions)
+        assert all(fact.sender.is_ours for fact in facts.values())
+        kinds = [resolved.kind for resolved in facts[questions[0]].resolved.values()]
+        assert kinds[:3] == [Kind.ACCOUNT, Kind.LIST, Kind.UNKNOWN]
         assert await tx.fetch_all("SELECT relname::text FROM pg_stat_xact_user_tables WHERE seq_scan > 0") == []
 
 

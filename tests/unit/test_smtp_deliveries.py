@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from authd.smtp import replies
 from authd.smtp.deliveries import Deliveries, Row, delivered_to
 from authd.smtp.grammar import Path
+from authd.smtp.message import Field
 from authd.smtp.replies import Reply
 from authd.smtp.routing import Copy, LegKey, MailingList, Refused, Route, Target
 
@@ -216,7 +217,7 @@ def test_nothing_is_answered_250_that_was_not_delivered(routes: list[Route], fir
     (["delivered-to", "received", "delivered-to"], {"a0@x", "a2@x"}), (["return-path", "delivered-to"], {"a1@x"}),
     (["return-path", "delivered-to", "received", "delivered-to", "delivered-to"], {"a3@x", "a4@x"}), ([], set())])
 def test_for_whom_a_message_was_forwarded(names: list[str], expected: set[str]) -> None:
-    header = [(name.encode(), b" <A%d@x>\r\n " % number) for number, name in enumerate(names)]
+    header = [Field(name.encode(), b"%b: <A%d@x>\r\n " % (name.encode(), number)) for number, name in enumerate(names)]
     assert delivered_to(header) == expected
 
 

@@ -1,12 +1,15 @@
 -- authd.resolve_recipient for many at once, in their order, with the lists that it finds. Behind them come the members of
 -- those lists and the targets of redirects, resolved too, since whoever asks will ask for them next.
 --
+-- sender_allows  whether the sender that came with a recipient may use the transactional relay, by the domain of ours that it
+--                is at; NULL where it is at none, and for what was not asked
+--
 -- In a function, as PostgreSQL keeps the plans of what is in one: those of a query over an array it makes anew each time.
 -- What few lists have, an owner and fields of their own in what they send, is looked up only for those.
-CREATE OR REPLACE FUNCTION authd.resolve_recipients(local_parts text[], domains text[])
+CREATE OR REPLACE FUNCTION authd.resolve_recipients(local_parts text[], domains text[], sender_domains text[])
 RETURNS TABLE (local_part text, domain_name text, kind text, srs_domain text, primary_address text, redirect_to text,
                list_id bigint, list_name text, new_mailfrom text, list_headers boolean, owner_address text,
-               list_address text, members text[])
+               list_address text, members text[], sender_allows boolean)
 LANGUAGE plpgsql STABLE SET search_path = authd, pg_temp AS $$
 DECLARE
     asked integer := cardinality(local_parts);
@@ -58,7 +61,12 @@ BEGIN
             local_parts := local_parts || CASE WHEN redirect_to LIKE '%@%' THEN split_part(redirect_to, '@', 1) ELSE local_part END;
             domains := domains || CASE WHEN redirect_to LIKE '%@%' THEN split_part(redirect_to, '@', 2) ELSE redirect_to END;
         END IF;
+        sender_allows := NULL;
+        IF place <= asked AND sender_domains[place] <> '' THEN
+            SELECT d.can_use_transactional_email INTO sender_allows
+                FROM domain d WHERE d.name = lower(sender_domains[place] COLLATE "C");
+        END IF;
         RETURN NEXT;
     END LOOP;
 END $$;
-REVOKE ALL ON FUNCTION authd.resolve_recipients(text[], text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION authd.resolve_recipients(text[], text[], text[]) FROM PUBLIC;

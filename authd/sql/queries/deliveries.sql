@@ -1,7 +1,8 @@
 -- What the forwarder remembers of messages that are on their way.
 
 -- name: find
-SELECT original_recipient, target, recipient FROM delivered_copy WHERE message_digest = %(digest)s;
+SELECT message_digest, original_recipient, target, recipient FROM delivered_copy
+WHERE message_digest = ANY (%(digests)s::bytea[]);
 
 -- name: add
 INSERT INTO delivered_copy (message_digest, original_recipient, target, recipient, delivered_at)

@@ -2,9 +2,8 @@
 
 -- name: resolve
 SELECT local_part, domain_name, kind, srs_domain, primary_address, redirect_to, list_id, list_name, new_mailfrom,
-       list_headers, owner_address, list_address, members,
-       (SELECT d.can_use_transactional_email FROM domain d WHERE d.name = lower(%(sender_domain)s::text COLLATE "C"))
-FROM resolve_recipients(%(local_parts)s::text[], %(domains)s::text[]);
+       list_headers, owner_address, list_address, members, sender_allows
+FROM resolve_recipients(%(local_parts)s::text[], %(domains)s::text[], %(sender_domains)s::text[]);
 
 -- name: senders_of_tokens
 SELECT token, address FROM srs_token WHERE token = ANY (%(tokens)s);

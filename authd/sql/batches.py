@@ -47,6 +47,8 @@ class Batches(Generic[K, V]):
 
     async def _run(self) -> None:
         asked = {key: self._waiting.pop(key) for key in [*self._waiting][:_LARGEST]}
+        if not asked:  # a statement that began at the same time has taken them along
+            return
         try:
             found = await self._look_up([*asked])
             for key, answers in asked.items():

@@ -46,6 +46,17 @@ async def test_what_comes_while_others_are_under_way_is_asked_in_one_statement()
     assert await asyncio.gather(*first, *rest) == ["a of 3", "c of 3", "d of 3", "c of 3", "a of 3"]
 
 
+async def test_what_comes_at_the_same_moment_is_asked_once() -> None:
+    source = Source()
+    batches = Batches(source.look_up, at_once=2)
+    tasks = await asking(batches, "a", "b")
+    assert source.asked == [["a", "b"]]
+    source.gates[0].set_result(None)
+    assert await asyncio.gather(*tasks) == ["a of 1", "b of 1"]
+    await asking(batches, "c", "c")
+    assert source.asked == [["a", "b"], ["c"]]
+
+
 async def test_no_answer_is_older_than_its_question() -> None:
     source = Source()
     batches = Batches(source.look_up)

@@ -1,29 +1,30 @@
 """The authd that is measured: the real daemon on an embedded PostgreSQL in a temporary folder, with mail sinks behind it.
 
-One sink speaks as OpenSMTPD does, one offers PIPELINING, and one takes a second over each message.
+One sink takes one command at a time, as OpenSMTPD does, one offers PIPELINING, and one takes a second over each message.
 """
 
 import http.client
 import json
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from . import workers
-
-_KEYWORDS = ("8BITMIME", "ENHANCEDSTATUSCODES")
+from . import smtp_sink, workers
+from .mail_load import MailLoad, mail_load
 
 
 class Host:
-    """A provisioned host. `serving` runs its daemon for a block."""
+    """A provisioned host. `serving` runs its daemon for a block; `load` sends it mail, and takes mail on two of the ports."""
 
-    def __init__(self, folder: Path, people: int, settings: str) -> None:
+    def __init__(self, folder: Path, people: int, settings: str, load: MailLoad) -> None:
         self.folder = folder
+        self.load = load
         self.config = folder / "authd.conf"
         self.http_port, self.signer_port, self.forwarder_port = (workers.free_port() for _ in range(3))
         self.sink_port, self.pipelining_port, self.slow_port = (workers.free_port() for _ in range(3))
@@ -71,6 +72,16 @@ srs_secrets = ["a secret of the benchmarks"]
         """What the daemon answers."""
         return workers.ask(self.http_port, "GET", path)
 
+    def arrived(self, sink_port: int) -> int:
+        """How many messages the sink on that port has taken."""
+        return self.load.arrived(sink_port, self.folder)
+
+    def counted(self, metric: str) -> int:
+        """The sum of the counters of that name that the daemon shows."""
+        with self.get("/metrics") as answer:
+            values = re.findall(rf"^{metric}(?:{{.*}})? (\S+)$", answer.read().decode(), re.MULTILINE)
+        return round(sum(map(float, values)))
+
     def _is_ready(self) -> bool:
         try:
             with self.get("/health/ready/") as answer:
@@ -87,15 +98,10 @@ def benchmark_host(people: int, settings: str = "") -> Iterator[Host]:
     folder = Path(tempfile.mkdtemp(prefix="authd-bench-", dir="/tmp"))
     folder.chmod(0o755)
     try:
-        host = Host(folder, people, settings)
-        with (_sink(host, host.sink_port), _sink(host, host.pipelining_port, keywords=("PIPELINING", *_KEYWORDS)),
-              _sink(host, host.slow_port, 1.0)):
+        host = Host(folder, people, settings, mail_load())
+        with (host.load.sink(host.sink_port, folder, pipelining=False),
+              host.load.sink(host.pipelining_port, folder, pipelining=True),
+              smtp_sink.running(host.slow_port, folder / "slow-sink.log", seconds=1.0)):
             yield host
     finally:
         shutil.rmtree(folder)
-
-
-def _sink(host: Host, port: int, seconds: float = 0.0,
-          keywords: Sequence[str] = _KEYWORDS) -> AbstractContextManager[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", workers.module("smtp_sink"), str(port), str(seconds), *keywords]
-    return workers.server(command, host.folder / "sink.log", lambda: workers.accepts(port))

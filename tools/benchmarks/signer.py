@@ -7,8 +7,7 @@ from .comparison import compared
 from .host import Host
 from .population import DOMAIN
 from .report import Measurement
-from .smtp_load import Mail, MailError, measure
-from .smtp_sink import arrived
+from .smtp_load import Mail, MailError
 
 _SIZES = (("signer_4kb", 4 << 10, 1500), ("signer_10kb", 10 << 10, 1500), ("signer_1mb", 1 << 20, 100))
 
@@ -18,18 +17,17 @@ def signer(host: Host) -> Iterator[Measurement]:
     with host.serving():
         for name, size, count in _SIZES:
             yield compared(name, partial(_signed, host, size, count), partial(_straight, host, size, count),
-                           "the same mail without authd")
+                           f"the same mail without authd ({host.load.title})")
 
 
 def _signed(host: Host, size: int, count: int) -> float:
-    before = arrived(host.sink_port)
-    rate = measure(Mail(host.signer_port, f"benchmark@{DOMAIN}", size, count))
-    after = arrived(host.sink_port)
-    if after.signed - before.signed != count or after.messages - before.messages != count:
-        raise MailError(f"of {count} messages {after.messages - before.messages} arrived, "
-                        f"{after.signed - before.signed} of them signed")
+    arrived, signed = host.arrived(host.sink_port), host.counted("authd_signer_signed_total")
+    rate = host.load.measure(Mail(host.signer_port, f"benchmark@{DOMAIN}", size, count))
+    arrived, signed = host.arrived(host.sink_port) - arrived, host.counted("authd_signer_signed_total") - signed
+    if (arrived, signed) != (count, count):
+        raise MailError(f"of {count} messages {signed} were signed and {arrived} arrived")
     return rate
 
 
 def _straight(host: Host, size: int, count: int) -> float:
-    return measure(Mail(host.sink_port, f"benchmark@{DOMAIN}", size, count))
+    return host.load.measure(Mail(host.sink_port, f"benchmark@{DOMAIN}", size, count))

@@ -2,43 +2,42 @@
 Postfix does; sessions may have any length.
 
 `python -m … smtp_sink PORT SECONDS KEYWORD…` serves until it is stopped, takes so long over the end of each message, and offers
-those extensions. Whoever asks `NOOP` is told how many messages came, how many of them were signed, and how many recipients
-they had; `arrived` asks.
+those extensions. Whoever asks `NOOP` is told how many messages came; `arrived` asks.
 """
 
 import heapq
 import selectors
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from pathlib import Path
 
+from . import workers
 from .smtp_stream import Stream
 
 _SILENCE = 10.0
 _END = b"\r\n.\r\n"
-_HEAD = 4096  # bytes of a message in which a signature would stand
+_KEYWORDS = ("8BITMIME", "ENHANCEDSTATUSCODES")
 _REPLIES = {b"DATA": b"354 go on\r\n", b"QUIT": b"221 bye\r\n"}
 
 
-@dataclass(frozen=True)
-class Arrived:
-    """What a sink has taken since it was started."""
-
-    messages: int
-    signed: int
-    recipients: int
+def running(port: int, log: Path, *, pipelining: bool = False, seconds: float = 0.0,
+            ) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """A sink in a process of its own, for a block. It takes so many seconds over each message."""
+    command = [sys.executable, "-m", workers.module("smtp_sink"), str(port), str(seconds), *_KEYWORDS]
+    return workers.server([*command, *["PIPELINING"] * pipelining], log, lambda: workers.accepts(port))
 
 
-def arrived(port: int) -> Arrived:
-    """Asks the sink on `port`."""
+def arrived(port: int) -> int:
+    """How many messages the sink on `port` has taken since it was started."""
     with socket.create_connection(("127.0.0.1", port), timeout=_SILENCE) as connection, connection.makefile("rwb") as lines:
         lines.readline()
         lines.write(b"NOOP\r\n")
         lines.flush()
-        _, *numbers = lines.readline().split()
-        return Arrived(*map(int, numbers))
+        return int(lines.readline().split()[1])
 
 
 class Sink:
@@ -50,7 +49,7 @@ class Sink:
         self._selector = selectors.DefaultSelector()
         self._delay = delay
         self._due: list[tuple[float, int, Callable[[], None]]] = []
-        self._messages = self._signed = self._recipients = 0
+        self._messages = 0
         self._listening = socket.create_server(("127.0.0.1", port), backlog=256)
         self._selector.register(self._listening, selectors.EVENT_READ, lambda _: self._accept())
 
@@ -62,11 +61,9 @@ class Sink:
             while self._due and self._due[0][0] <= time.monotonic():
                 heapq.heappop(self._due)[2]()
 
-    def took(self, head: bytes, recipients: int, answer: Callable[[], None]) -> None:
-        """Counts a message that begins with `head`, and answers it when it is time."""
+    def took(self, answer: Callable[[], None]) -> None:
+        """Counts a message, and answers it when it is time."""
         self._messages += 1
-        self._signed += b"dkim-signature:" in head.lower()
-        self._recipients += recipients
         if self._delay:
             heapq.heappush(self._due, (time.monotonic() + self._delay, self._messages, answer))
         else:
@@ -74,7 +71,7 @@ class Sink:
 
     def report(self) -> bytes:
         """The answer to NOOP."""
-        return b"250 %d %d %d\r\n" % (self._messages, self._signed, self._recipients)
+        return b"250 %d\r\n" % self._messages
 
     def _accept(self) -> None:
         connection, _ = self._listening.accept()
@@ -88,8 +85,6 @@ class _Session:
         self._sink = sink
         self._buffer = bytearray()
         self._in_data = False
-        self._head = b""
-        self._recipients = 0
         self._stream = Stream(selector, connection, self._received)
         self._stream.send(b"220 sink ESMTP\r\n")
 
@@ -99,17 +94,16 @@ class _Session:
             return
         self._buffer += data
         if self._in_data:
-            self._take_message(data)
+            self._take_message()
         elif self._buffer.endswith(b"\r\n"):
             self._obey()
 
-    def _take_message(self, data: bytes) -> None:
-        self._head += data[:_HEAD - len(self._head)]
+    def _take_message(self) -> None:
         if not self._buffer.endswith(_END):
             del self._buffer[:-len(_END)]
             return
         self._in_data = False
-        self._sink.took(self._head, self._recipients, lambda: self._answer(b"250 2.0.0 taken\r\n"))
+        self._sink.took(lambda: self._answer(b"250 2.0.0 taken\r\n"))
 
     def _obey(self) -> None:
         """Answers every command that arrived at once."""
@@ -117,8 +111,6 @@ class _Session:
 
     def _reply(self, verb: bytes) -> bytes:
         self._in_data = verb == b"DATA"
-        self._head = b""
-        self._recipients = {b"MAIL": 0, b"RCPT": self._recipients + 1}.get(verb, self._recipients)
         return self._sink.report() if verb == b"NOOP" else self._sink.replies.get(verb, b"250 ok\r\n")
 
     def _answer(self, reply: bytes) -> None:

@@ -36,7 +36,11 @@ class Stream:
             if not self._unsent:
                 self._selector.modify(self._socket, selectors.EVENT_READ, self.ready)
         if events & selectors.EVENT_READ:
-            self._received(self._socket.recv(_CHUNK))
+            try:
+                data = self._socket.recv(_CHUNK)
+            except ConnectionError:
+                data = b""
+            self._received(data)
 
     def close(self) -> None:
         """Closes the socket."""
@@ -48,3 +52,5 @@ class Stream:
             self._unsent = self._unsent[self._socket.send(self._unsent):]
         except BlockingIOError:
             return
+        except ConnectionError:  # of which the next read tells
+            self._unsent = memoryview(b"")

@@ -41,10 +41,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def server(command: Sequence[str], log: Path, ready: Callable[[], bool]) -> Iterator[subprocess.Popen[bytes]]:
-    """Runs a server for the block, which begins when `ready` says so. What the server says goes to `log`."""
+def server(command: Sequence[str], log: Path, ready: Callable[[], bool], environment: Mapping[str, str] = _NOTHING,
+           ) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs a server for the block, which begins when `ready` says so. What the server says goes to `log`; `environment` adds
+    to ours.
+    """
     with open(log, "ab") as said:
-        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+                                   env={**os.environ, **environment})
     try:
         deadline = time.monotonic() + _READY_WITHIN
         while not ready():

@@ -9,7 +9,6 @@ import ssl
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 
 from authd.config.values import Downstream
 from authd.deadline import Deadline
@@ -203,23 +202,21 @@ class Connection(asyncio.Protocol):
         """
         self._mails += sender is not None
         self._recipients += len(recipients)
-        commands = [] if sender is None else [partial(self._session.mail, *sender)]
-        commands += [partial(self._session.recipient, *recipient) for recipient in recipients]
-        is_pipelined = "PIPELINING" in self.extensions
-        if is_pipelined:
-            self._send(b"".join(command() for command in commands))
+        if self._error is not None:
+            raise self._error
+        self._send(self._session.envelope(sender, recipients))
         replies: list[Reply] = []
         is_refused = False
-        for command in commands:
+        while len(replies) < len(recipients) + (sender is not None):
             try:
-                reply = await (self._reply(self._timeouts.reply) if is_pipelined else self._command(command()))
+                reply = await self._reply(self._timeouts.reply)
             except DownstreamError:
                 if is_refused:  # that was said, and a server may close after it
                     break
                 raise
             replies.append(reply)
             is_refused = sender is not None and not replies[0].is_positive
-            if reply.code == 421 or (is_refused and not is_pipelined):
+            if reply.code == 421 or (is_refused and "PIPELINING" not in self.extensions):
                 break
         return replies[:1] if is_refused else replies
 
@@ -376,7 +373,10 @@ class Connection(asyncio.Protocol):
         except DownstreamError as error:
             self._fail(error)
             return
-        if self._is_released:
+        if command := self._session.next_command():
+            self._send(command)
+            self._deadline.set(self._timeouts.reply)
+        elif self._is_released:
             self._answered_after_release()
         else:
             self._wake()

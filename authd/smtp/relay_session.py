@@ -7,7 +7,9 @@ offered, and raises DownstreamError when the server breaks the protocol.
 
 import re
 from collections import deque
+from collections.abc import Callable, Iterable
 from enum import Enum, auto
+from functools import partial
 
 from authd.errors import Unavailable
 from authd.smtp import replies
@@ -39,6 +41,7 @@ class _Expected(Enum):
 
     EHLO = auto()
     STARTTLS = auto()
+    MAIL = auto()
     DATA = auto()
     ANYTHING_ELSE = auto()
 
@@ -50,6 +53,7 @@ class RelaySession:
         self._hostname = hostname
         self._hello = "LHLO" if lmtp else "EHLO"
         self._expected = deque([_Expected.ANYTHING_ELSE])
+        self._to_come: deque[Callable[[], bytes]] = deque()
         self._input = b""
         self._lines: list[bytes] = []
         self._lines_size = 0
@@ -74,7 +78,7 @@ class RelaySession:
     @property
     def is_idle(self) -> bool:
         """Whether a command could be sent, and be of use."""
-        return self.is_usable and not self._expected and not self._in_content and not self._awaits_tls
+        return self.is_usable and not (self._expected or self._to_come or self._in_content or self._awaits_tls)
 
     @property
     def has_reply(self) -> bool:
@@ -102,6 +106,25 @@ class RelaySession:
         self._awaits_tls = False
         self.extensions = frozenset()
 
+    def envelope(self, sender: tuple[Path, MailParameters] | None,
+                 recipients: Iterable[tuple[Path, RecipientParameters]]) -> bytes:
+        """Begins a transaction, where there is a sender, and names recipients. To a server that offers PIPELINING all of it
+        is sent now, otherwise `next_command` gives the rest.
+        """
+        if sender is not None:
+            self._to_come.append(partial(self.mail, *sender))
+        self._to_come.extend(partial(self.recipient, *recipient) for recipient in recipients)
+        commands = self.next_command()
+        while self._to_come and "PIPELINING" in self.extensions:
+            commands += self._to_come.popleft()()
+        return commands
+
+    def next_command(self) -> bytes:
+        """The next command of the envelope, if there is one and everything before it was answered. None follows a sender who
+        is refused, or a 421.
+        """
+        return b"" if self._expected or not self._to_come else self._to_come.popleft()()
+
     def mail(self, sender: Path, parameters: MailParameters) -> bytes:
         """Begins a transaction, with those parameters that the server takes."""
         command = f"MAIL FROM:<{sender}>"
@@ -113,7 +136,7 @@ class RelaySession:
             command += f" RET={parameters.ret}" if parameters.ret else ""
             command += f" ENVID={parameters.envid}" if parameters.envid else ""
         self.in_transaction = True
-        return self._send(command)
+        return self._send(command, _Expected.MAIL)
 
     def recipient(self, path: Path, parameters: RecipientParameters) -> bytes:
         """Names a recipient, with those parameters that the server takes."""
@@ -171,6 +194,7 @@ class RelaySession:
     def _take_reply(self, reply: Reply) -> None:
         if reply.code == 421:
             self.is_usable = False
+            self._to_come.clear()
         if not self._expected:
             self.is_usable = False
             if self._in_content and not reply.is_positive:  # it refuses the message before it has seen all of it
@@ -182,6 +206,8 @@ class RelaySession:
             if reply.is_positive:
                 raise self._broken(f"neither a go-ahead nor a refusal: {reply}")
             self._in_content = reply.code == 354
+        elif expected is _Expected.MAIL and not reply.is_positive:
+            self._to_come.clear()
         elif expected is _Expected.STARTTLS and reply.code < 400:
             if reply.code != 220:
                 raise self._broken(f"no go-ahead for TLS, and no refusal: {reply}")

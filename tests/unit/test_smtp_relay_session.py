@@ -72,6 +72,34 @@ def test_one_command_at_a_time_unless_pipelining_is_offered() -> None:
         session.reset()
 
 
+@pytest.mark.parametrize("keywords", [[], [b"PIPELINING"]])
+def test_an_envelope_is_sent_at_once_or_command_by_command(keywords: list[bytes]) -> None:
+    session = greeted(*keywords)
+    commands = [b"MAIL FROM:<ann@example.com>\r\n", b'RCPT TO:<"b o"@example.net>\r\n', b"RCPT TO:<ann@example.com>\r\n"]
+    sent = [session.envelope((ANN, MailParameters()), [(BOB, RecipientParameters()), (ANN, RecipientParameters())])]
+    assert not session.is_idle and session.in_transaction
+    for line in b"250 a\r\n", b"550 b\r\n", b"250 c\r\n":
+        session.receive(line[:5])
+        sent.append(session.next_command())
+        session.receive(line[5:])
+        sent.append(session.next_command())
+    assert b"".join(sent) == b"".join(commands)
+    assert sent[0] == (b"".join(commands) if keywords else commands[0])
+    assert [session.next_reply(), session.next_reply(), session.next_reply(), session.next_reply()] == [
+        Reply(250, (b"a",)), Reply(550, (b"b",)), Reply(250, (b"c",)), None]
+    assert session.is_idle
+
+
+@pytest.mark.parametrize(("replies", "sent"), [([b"550 no\r\n"], 1), ([b"250 ok\r\n", b"421 bye\r\n"], 2)])
+def test_nothing_follows_a_refused_sender_and_a_421(replies: list[bytes], sent: int) -> None:
+    session = greeted()
+    commands = [session.envelope((ANN, MailParameters()), [(BOB, RecipientParameters())] * 3)]
+    for reply in replies:
+        session.receive(reply)
+        commands.append(session.next_command())
+    assert len([*filter(None, commands)]) == sent
+
+
 def test_a_refusal_before_the_end_of_data_is_a_reply() -> None:
     session = greeted()
     session.data()

@@ -78,11 +78,7 @@ class FanOut:
     async def offer(self, copies: Sequence[Copy], parameters: RecipientParameters) -> Answers:
         """Asks the downstreams about the recipients of copies, all legs at the same time; opens those that are needed."""
         self._asked |= {copy.key: parameters for copy in copies}
-        legs: dict[LegKey, list[Copy]] = {}
-        for copy in copies:
-            legs.setdefault(copy.leg, []).append(copy)
-        answers = await at_once([self._offer_on_leg(key, group) for key, group in legs.items()])
-        return [answer for group in answers for answer in group]
+        return await self._ask(copies)
 
     async def prepare(self, wanted: Mapping[LegKey, Sequence[Copy]]) -> Answers:
         """Leaves exactly the wanted copies: a leg with anything else is closed, and what is missing is asked for anew."""
@@ -93,10 +89,7 @@ class FanOut:
                 missing = {key: copy for key, copy in missing.items() if key not in keys}
             else:
                 self.drop(transit)
-        answers: Answers = []
-        for copy in missing.values():
-            answers += await self.offer([copy], self._asked[copy.key])
-        return answers
+        return await self._ask([*missing.values()])
 
     def drop(self, transit: Transit) -> None:
         """Ends a transaction."""
@@ -108,6 +101,13 @@ class FanOut:
         """Ends all transactions."""
         for transit in self:
             self.drop(transit)
+
+    async def _ask(self, copies: Sequence[Copy]) -> Answers:
+        legs: dict[LegKey, list[Copy]] = {}
+        for copy in copies:
+            legs.setdefault(copy.leg, []).append(copy)
+        answers = await at_once([self._offer_on_leg(key, group) for key, group in legs.items()])
+        return [answer for group in answers for answer in group]
 
     async def _offer_on_leg(self, key: LegKey, copies: Sequence[Copy]) -> Answers:
         answers: Answers = []

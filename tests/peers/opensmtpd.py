@@ -29,6 +29,12 @@ class OpenSmtpd:
 
     port: int
     log_file: Path
+    pid: int = 0
+
+    def try_again(self) -> None:
+        """Has it try all of its queue now."""
+        command = [require_program("nsenter"), "-m", "-t", str(self.pid), "smtpctl", "schedule", "all"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
     @property
     def log(self) -> str:
@@ -66,6 +72,7 @@ def opensmtpd(configuration: str, tables: dict[str, str]) -> Iterator[OpenSmtpd]
                                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     try:
         _wait_until_ready(server, process)
+        server.pid = process.pid
         yield server
     finally:
         with contextlib.suppress(ProcessLookupError):

@@ -176,6 +176,27 @@ async def test_a_second_try_brings_what_the_first_did_not(module_database_url: s
     assert everybody(remote.delivered) == ["kim@far.example", "lee@far.example", "mia@far.example"]
 
 
+async def test_who_alone_is_refused_for_good_bounces_alone(module_database_url: str, role: MailRole) -> None:
+    """SMTP has one answer for both: 451 at first, then a 452 at RCPT that has Postfix bring them one by one (decision 0009)."""
+    local, remote = Sink(faults={"end": ["554 5.6.0 not this one"] * 9}), Sink()
+    async with (running_sink(local), running_sink(remote),
+                before_the_forwarder(module_database_url, role, "smtp", local, remote) as (server, tap)):
+        await asyncio.to_thread(offer, server, ["far@example.com", "alice@example.com"])
+        await server.logs("status=deferred", "451 4.4.0", times=2)
+        async with asyncio.timeout(30):
+            while await asyncio.to_thread(server.queue):
+                await asyncio.to_thread(server.flush)
+                await asyncio.sleep(0.2)
+        await server.logs("status=deferred", "452 4.5.3")
+        await server.logs("to=<alice@example.com>", "status=bounced", "554 5.6.0")
+        await server.logs("to=<far@example.com>", "status=sent")
+    bounces = [one for one in remote.delivered if not text(one.mail)]
+    assert [everybody([one]) for one in bounces] == [[JOE]]
+    assert b"rfc822; alice@example.com" in bounces[0].content and b"far@example.com" not in bounces[0].content
+    assert everybody([one for one in remote.delivered if one not in bounces]) == [
+        "kim@far.example", "lee@far.example", "mia@far.example"]
+
+
 @pytest.mark.parametrize("greet", ["EHLO client.example.com", "LHLO client.example.com"])
 async def test_behind_the_forwarder(module_database_url: str, role: MailRole, greet: str) -> None:
     """What Postfix says about a recipient or a message is what the client hears."""

@@ -89,7 +89,7 @@ class FanOut:
                 missing = {key: copy for key, copy in missing.items() if key not in keys}
             else:
                 self.drop(transit)
-        return await self._ask([*missing.values()])
+        return await self._ask([*missing.values()]) if missing else []
 
     def drop(self, transit: Transit) -> None:
         """Ends a transaction."""

@@ -70,7 +70,7 @@ async def test_from_opensmtpd_to_everybody(module_database_url: str, role: MailR
 
 
 async def test_who_alone_is_refused_for_good_fails_alone(module_database_url: str, role: MailRole) -> None:
-    """SMTP has one answer for both: 451 at first, then a 452 at RCPT that has OpenSMTPD bring them one by one (decision 0009)."""
+    """SMTP has one answer for both: 451 at first, then a 452 at RCPT, at which OpenSMTPD brings them apart (decision 0009)."""
     local, remote = Sink(faults={"end": ["554 5.6.0 not this one"] * 9}), Sink()
     async with (open_database(module_database_url) as db, running_sink(local), running_sink(remote),
                 running_forwarder(db, Downstream("127.0.0.1", local.port), Downstream("127.0.0.1", remote.port)) as forwarder):

@@ -177,10 +177,10 @@ async def test_a_second_try_brings_what_the_first_did_not(module_database_url: s
 
 
 async def test_who_alone_is_refused_for_good_bounces_alone(module_database_url: str, role: MailRole) -> None:
-    """SMTP has one answer for both: 451 at first, then a 452 at RCPT that has Postfix bring them one by one (decision 0009)."""
+    """SMTP has one answer for both: 451 at first, then a 452 at RCPT, at which Postfix brings them apart (decision 0009)."""
     local, remote = Sink(faults={"end": ["554 5.6.0 not this one"] * 9}), Sink()
     async with (running_sink(local), running_sink(remote),
-                before_the_forwarder(module_database_url, role, "smtp", local, remote) as (server, tap)):
+                before_the_forwarder(module_database_url, role, "smtp", local, remote) as (server, _)):
         await asyncio.to_thread(offer, server, ["far@example.com", "alice@example.com"])
         await server.logs("status=deferred", "451 4.4.0", times=2)
         async with asyncio.timeout(30):

@@ -71,11 +71,11 @@ Measured on {machine}.
 `tools/bench` starts the real daemon on an embedded PostgreSQL in a temporary folder. The daemon, the load generator and the
 bare limit are processes of their own; nothing is pinned to a core. Work is a fixed number of requests or messages.
 Rounds of authd and of its limit alternate, and each figure is the median of its rounds, so that a busy moment of the
-machine spoils neither alone. Mail is sent and taken by Postfix's smtp-source and smtp-sink where those are installed, on
-the path or in the folder that AUTHD_PEERS names, and by programs of our own where not. A ratio is value divided by limit: for a rate 1.0 means that authd adds nothing to what
-must be paid anyway. Where the limit counts another unit of work (signatures, hashes), that is the one step of the
-request which nobody can avoid. `tools/bench NAME` repeats a part, `--json` prints the same figures for programs, and
-the exit code is 1 when something does not hold.
+machine spoils neither alone. Mail is sent and taken by Postfix's smtp-source and smtp-sink where those are installed, on the
+path or in the folder that AUTHD_PEERS names, and otherwise by programs of our own. A ratio is value divided by limit: for a
+rate 1.0 means that authd adds nothing to what must be paid anyway. Where the limit counts another unit of work (signatures,
+hashes), that is the one step of the request which nobody can avoid. `tools/bench NAME` repeats a part, `--json` prints the
+same figures for programs, and the exit code is 1 when something does not hold.
 """
 
 

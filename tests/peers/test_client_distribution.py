@@ -13,6 +13,8 @@ from tests.support import ROOT
 pytestmark = pytest.mark.peer("pip")
 
 STARTS = 5
+MOST = 2.3  # times what an interpreter with the same libraries costs: 150 ms where that takes 65
+BARE = "import argparse, http.client, json, ssl"
 
 
 @pytest.fixture(scope="module")
@@ -34,15 +36,24 @@ def start(program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
                           capture_output=True, text=True, cwd=program)
 
 
+def processor_time() -> float:
+    """What the processes that were waited for have used, in seconds."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_it_works_without_authd_and_starts_at_once(program: Path) -> None:
-    """What a start costs is counted in processor time, which a busy machine does not lengthen."""
+    """What a start costs in processor time, beside an interpreter that does nothing, as machines are not equally fast."""
     assert start(program, "--help").returncode == 0
-    costs = []
+    ours, bare = [], []
     for _ in range(STARTS):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        begin = processor_time()
         closed = start(program, "-m", "check", "-u", "https://127.0.0.1:9/", "--jwtkey", "missing.pem")
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        costs.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        between = processor_time()
         assert closed.returncode == 2, closed.stderr
-    print(f"checkpassword: {min(costs) * 1000:.0f} ms of processor time from start to a closed port")
-    assert min(costs) < 0.150
+        subprocess.run([sys.executable, "-c", BARE], check=True)
+        ours.append(between - begin)
+        bare.append(processor_time() - between)
+    print(f"checkpassword: {min(ours) * 1000:.0f} ms of processor time from start to a closed port, "
+          f"a bare interpreter {min(bare) * 1000:.0f} ms")
+    assert min(ours) < MOST * min(bare)

@@ -1,6 +1,7 @@
 """Somebody signs in to an application through authd, in Chromium."""
 
 import asyncio
+import itertools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -13,6 +14,8 @@ from tests.browser.relying_party import RelyingParty, running
 from tests.daemon import Daemon
 from tests.fixtures.oauth import SECRET, add_client
 from tests.support import open_database
+
+_numbers = itertools.count()
 
 
 def register(database_url: str, party: RelyingParty, **columns: Any) -> None:
@@ -29,7 +32,7 @@ def register(database_url: str, party: RelyingParty, **columns: Any) -> None:
 def application(daemon: Daemon, module_database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[RelyingParty]:
     """A new client for each test, and the application that it stands for."""
     monkeypatch.setenv("AUTHLIB_INSECURE_TRANSPORT", "1")
-    party = RelyingParty(f"{daemon.base_url}/o2", f"client-{id(monkeypatch)}", SECRET)
+    party = RelyingParty(f"{daemon.base_url}/o2", f"client-{next(_numbers)}", SECRET)
     with running(party):
         register(module_database_url, party)
         yield party

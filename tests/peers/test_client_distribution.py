@@ -43,17 +43,19 @@ def processor_time() -> float:
 
 
 def test_it_works_without_authd_and_starts_at_once(program: Path) -> None:
-    """What a start costs in processor time, beside an interpreter that does nothing, as machines are not equally fast."""
+    """What a start costs in processor time, beside an interpreter that does nothing, as machines are not equally fast and
+    change their pace: the best pair of neighbours counts.
+    """
     assert start(program, "--help").returncode == 0
-    ours, bare = [], []
+    pairs = []
     for _ in range(STARTS):
         begin = processor_time()
         closed = start(program, "-m", "check", "-u", "https://127.0.0.1:9/", "--jwtkey", "missing.pem")
         between = processor_time()
         assert closed.returncode == 2, closed.stderr
         subprocess.run([sys.executable, "-c", BARE], check=True)
-        ours.append(between - begin)
-        bare.append(processor_time() - between)
-    print(f"checkpassword: {min(ours) * 1000:.0f} ms of processor time from start to a closed port, "
-          f"a bare interpreter {min(bare) * 1000:.0f} ms")
-    assert min(ours) < MOST * min(bare)
+        pairs.append((between - begin, processor_time() - between))
+    ours, bare = min(pairs, key=lambda pair: pair[0] / pair[1])
+    print(f"checkpassword: {ours * 1000:.0f} ms of processor time from start to a closed port, "
+          f"a bare interpreter {bare * 1000:.0f} ms")
+    assert ours < MOST * bare

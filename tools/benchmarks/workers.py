@@ -17,6 +17,7 @@ _PORTS = range(20_000, 32_000)  # below those that the system hands out
 _READY_WITHIN = 30.0
 _STOPPED_WITHIN = 30.0
 _NOTHING: Mapping[str, str] = {}
+_given: set[int] = set()  # ports that somebody is still to listen on
 
 
 class WorkerFailed(Exception):
@@ -29,14 +30,17 @@ def module(name: str) -> str:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now."""
+    """A port of 127.0.0.1 that nobody listens on now, and that was not given to anybody before."""
     for port in random.sample(_PORTS, len(_PORTS)):
+        if port in _given:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return port
+        _given.add(port)
+        return port
     raise WorkerFailed("no port is free")
 
 

@@ -49,11 +49,11 @@ def crowd(_: Host) -> Iterator[Measurement]:
 
 
 def _forwarded(host: Host, sink_port: int) -> float:
-    arrived, left_out = host.arrived(sink_port), host.counted("authd_forwarder_left_out_total")
+    came, left_out = host.arrived(sink_port), host.counted("authd_forwarder_left_out_total")
     rate = host.load.measure(Mail(host.forwarder_port, _SENDER, _SIZE, _COUNT, recipients=(LIST,)))
-    arrived, left_out = host.arrived(sink_port) - arrived, host.counted("authd_forwarder_left_out_total") - left_out
-    if (arrived, left_out) != (_COUNT, 0):
-        raise MailError(f"of {_COUNT} messages {arrived} arrived, and {left_out} members were left out")
+    came, left_out = host.arrived(sink_port) - came, host.counted("authd_forwarder_left_out_total") - left_out
+    if (came, left_out) != (_COUNT, 0):
+        raise MailError(f"of {_COUNT} messages {came} arrived, and {left_out} members were left out")
     return rate
 
 
